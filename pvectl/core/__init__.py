@@ -1,0 +1,1 @@
+"""Decisions and values; nothing here asks the API, the clock, a file or a terminal."""
