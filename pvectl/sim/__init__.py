@@ -1,0 +1,1 @@
+"""A simulated Proxmox VE cluster, served over HTTP from one standard-library process."""

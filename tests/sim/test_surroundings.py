@@ -1,0 +1,246 @@
+"""What a monitor and an idle check read beside the guests: nodes, storages, jobs, Ceph, metrics, history."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from tests.sim.asking import NOON, Lab, ct, vm
+
+BLIND = "blind@pve!tok"
+RIGHTS: dict[str, Any] = {
+    "tokens": {BLIND: {"privsep": 0}},
+    "roles": {"NodeAudit": "Sys.Audit"},
+    "acl": [{"path": "/nodes", "ugid": "blind@pve", "roleid": "NodeAudit"}],
+}
+
+
+def test_netstat_betrays_running_guests_that_the_lists_hide() -> None:
+    lab = Lab({"guests": [vm(100, nets=2), ct(200), vm(101, nets=0), vm(102, status="stopped")], **RIGHTS})
+    assert lab.get("/nodes/pve1/qemu", token=BLIND) == []
+    rows = lab.get("/nodes/pve1/netstat", token=BLIND)
+    assert [(row["vmid"], row["dev"]) for row in rows] == [("100", "net0"), ("100", "net1"), ("200", "net0")]
+    assert {type(value) for row in rows for value in row.values()} == {str}
+
+
+def test_the_metrics_export_hides_no_guest_and_drops_nodes_that_do_not_answer() -> None:
+    lab = Lab({"guests": [vm(100), vm(300, node="pve2")]})
+    assert {"node/pve1", "node/pve2", "qemu/100", "qemu/300", "storage/pve1/local"} <= {
+        row["id"] for row in lab.get("/cluster/metrics/export")["data"]
+    }
+    lab.cluster.hang_node("pve2")
+    subjects = {row["id"] for row in lab.get("/cluster/metrics/export")["data"]}
+    assert {"node/pve2", "qemu/300"}.isdisjoint(subjects)
+
+
+def test_the_node_status_adds_up_what_its_guests_use() -> None:
+    idle, busy = Lab({}), Lab({"guests": [vm(100, cpu=0.9, maxcpu=8)]})
+    assert busy.get("/nodes/pve1/status")["cpu"] > idle.get("/nodes/pve1/status")["cpu"] + 0.5
+    status = busy.get("/nodes/pve1/status")
+    assert {type(value) for value in status["loadavg"]} == {str}
+    assert "available" in status["memory"]
+    assert "available" not in Lab({"version": "8.4"}).get("/nodes/pve1/status")["memory"]
+
+
+def test_services_can_be_dead() -> None:
+    lab = Lab({"nodes": {"pve1": {"services": {"pve-ha-crm": "failed"}}}})
+    lab.cluster.stop_pvestatd("pve1")
+    states = {row["name"]: (row["state"], row["active-state"]) for row in lab.get("/nodes/pve1/services")}
+    assert states["pve-ha-crm"] == ("failed", "failed")
+    assert states["pvestatd"][1] == "failed"
+    assert states["pveproxy"] == ("running", "active")
+
+
+def test_a_certificate_ends_when_the_scenario_says_so() -> None:
+    lab = Lab({"nodes": {"pve1": {"certificate_days": 5}}})
+    ends = {row["filename"]: row["notafter"] for row in lab.get("/nodes/pve1/certificates/info")}
+    assert ends["pve-ssl.pem"] == NOON + 5 * 86_400
+
+
+def test_disks_wear_out() -> None:
+    lab = Lab({"nodes": {"pve1": {"disks": [{"devpath": "/dev/sda", "health": "FAILED", "wearout": 3, "osdid-list": ["4"]}]}}})
+    (disk,) = lab.get("/nodes/pve1/disks/list")
+    assert (disk["health"], disk["wearout"], disk["osdid-list"]) == ("FAILED", 3, ["4"])
+    assert lab.get("/nodes/pve1/disks/list", skipsmart=1)[0]["health"] == "UNKNOWN"
+
+
+def test_the_clock_of_a_node_may_be_wrong() -> None:
+    assert Lab({"nodes": {"pve1": {"clock_off": 90}}}).get("/nodes/pve1/time")["time"] == NOON + 90
+
+
+def test_a_storage_fills_up_or_goes_away_on_one_node() -> None:
+    lab = Lab({"storages": [{"name": "nfs", "type": "nfs", "shared": 1, "total": 1000, "used": 100}]})
+    lab.cluster.set_storage("nfs", used=950)
+    lab.cluster.set_storage("nfs", node="pve2", active=0)
+    lab.advance(310)
+    assert lab.row("storage/pve1/nfs")["disk"] == 950
+    gone = lab.row("storage/pve2/nfs")
+    assert gone["status"] == "unknown"
+    assert {"disk", "maxdisk"}.isdisjoint(gone)
+    assert lab.get("/nodes/pve2/storage")[0]["active"] == 0
+    assert lab.get("/nodes/pve1/storage")[0]["used_fraction"] == 0.95
+    assert lab.refused("GET", "/nodes/pve2/storage/nfs/content") == (500, "storage 'nfs' is not online")
+
+
+def test_storages_are_hidden_from_who_may_not_audit_them() -> None:
+    lab = Lab(RIGHTS)
+    assert lab.get("/nodes/pve1/storage", token=BLIND) == []
+    assert lab.get("/cluster/resources", token=BLIND, type="storage") == []
+    assert lab.refused("GET", "/nodes/pve1/storage/local/content", token=BLIND)[0] == 403
+
+
+def test_the_content_of_a_storage_is_its_guests_disks_and_what_the_scenario_adds() -> None:
+    backup = {"volid": "local:backup/vzdump-qemu-100.vma.zst", "content": "backup", "vmid": 100, "size": 5, "ctime": NOON - 86_400}
+    lab = Lab({"guests": [vm(100)], "storages": [{"name": "local", "volumes": [backup]}]})
+    assert {row["content"] for row in lab.get("/nodes/pve1/storage/local/content")} == {"images", "backup"}
+    assert lab.get("/nodes/pve1/storage/local/content", content="backup") == [backup]
+
+
+def test_replication_shows_failures_and_runs_on_the_node_of_the_guest() -> None:
+    jobs = [
+        {"id": "100-0", "target": "pve2", "fail_count": 3, "error": "connection lost"},
+        {"id": "100-1", "target": "pve3", "running": True},
+    ]
+    lab = Lab({"guests": [vm(100)], "replication": jobs})
+    assert [row["id"] for row in lab.get("/cluster/replication")] == ["100-0", "100-1"]
+    first, second = lab.get("/nodes/pve1/replication")
+    assert (first["fail_count"], first["error"], first["source"], first["target"]) == (3, "connection lost", "pve1", "pve2")
+    assert "pid" in second
+    assert "pid" not in first
+    assert lab.get("/nodes/pve2/replication") == []
+
+
+def test_guests_no_backup_job_covers_are_listed() -> None:
+    guests = [vm(100), vm(101), ct(200)]
+    job = {"vmid": [100], "schedule": "02:30"}
+    lab = Lab({"guests": guests, "backup_jobs": [job], "pools": {"prod": [200]}})
+    assert [row["vmid"] for row in lab.get("/cluster/backup-info/not-backed-up")] == [101, 200]
+    assert lab.get("/cluster/backup")[0]["vmid"] == "100"
+    both = Lab({"guests": guests, "backup_jobs": [job, {"pool": "prod"}], "pools": {"prod": [200]}})
+    assert [row["vmid"] for row in both.get("/cluster/backup-info/not-backed-up")] == [101]
+    everything = Lab({"guests": guests, "backup_jobs": [{"all": 1, "exclude": "101"}]})
+    assert [row["vmid"] for row in everything.get("/cluster/backup-info/not-backed-up")] == [101]
+
+
+def test_no_ceph_is_a_500_that_says_so() -> None:
+    for path in ("/cluster/ceph/status", "/cluster/ceph/metadata"):
+        assert Lab({}).refused("GET", path) == (500, "binary not installed: /usr/bin/ceph-mon")
+
+
+def test_ceph_tells_where_its_daemons_are_and_which_may_not_stop() -> None:
+    ceph = {
+        "mons": ["pve1", "pve2", "pve3"],
+        "mgrs": ["pve1"],
+        "osds": [{"id": number, "host": f"pve{number + 1}"} for number in range(3)],
+        "unsafe": ["osd.1"],
+    }
+    lab = Lab({"ceph": ceph})
+    metadata = lab.get("/cluster/ceph/metadata")
+    assert set(metadata["mon"]) == {"pve1@pve1", "pve2@pve2", "pve3@pve3"}
+    assert [osd["hostname"] for osd in metadata["osd"]] == ["pve1", "pve2", "pve3"]
+    safe = {osd: lab.get("/nodes/pve1/ceph/cmd-safety", service="osd", id=str(osd), action="stop")["safe"] for osd in (0, 1)}
+    assert safe == {0: 1, 1: 0}
+    assert lab.get("/cluster/ceph/status")["health"]["status"] == "HEALTH_OK"
+    lab.cluster.crash_node("pve3")
+    assert lab.get("/cluster/ceph/status")["health"]["status"] == "HEALTH_WARN"
+
+
+@pytest.mark.parametrize(
+    "path", ["/nodes/pve1/rrddata", "/nodes/pve1/qemu/100/rrddata", "/nodes/pve1/lxc/200/rrddata", "/nodes/pve1/storage/local/rrddata"]
+)
+def test_history_comes_in_steps_that_end_before_now(path: str) -> None:
+    lab = Lab({"guests": [vm(100), ct(200)]})
+    rows = lab.get(path, timeframe="hour")
+    assert len(rows) == 60
+    assert {second["time"] - first["time"] for first, second in pairwise(rows)} == {60}
+    assert rows[-1]["time"] < NOON
+    assert lab.wrong("GET", path) == {"timeframe": "property is missing and it is not optional"}
+
+
+def test_8_keeps_history_in_other_steps() -> None:
+    rows = Lab({"version": "8.4"}).get("/nodes/pve1/rrddata", timeframe="day")
+    assert rows[1]["time"] - rows[0]["time"] == 1800
+    assert "pressurecpusome" not in rows[-1]
+
+
+def test_history_can_be_prescribed() -> None:
+    lab = Lab({"nodes": {"pve1": {"rrd": {"cpu": 0.99, "iowait": lambda moment: moment % 2}}}})
+    assert lab.get("/nodes/pve1/rrddata", timeframe="hour")[-1]["cpu"] == 0.99
+
+
+def test_sys_audit_on_the_root_is_asked_for_by_cluster_wide_reads() -> None:
+    lab = Lab(RIGHTS)
+    for path in (
+        "/cluster/status",
+        "/cluster/ha/status/current",
+        "/cluster/backup",
+        "/cluster/config/nodes",
+        "/cluster/metrics/export",
+        "/nodes/pve1/config",
+    ):
+        assert lab.refused("GET", path, token=BLIND) == (403, "Permission check failed (/, Sys.Audit)"), path
+
+
+def test_unknown_paths_and_methods_are_501_and_unknown_parameters_400() -> None:
+    lab = Lab({})
+    assert lab.refused("GET", "/Version") == (501, "Method 'GET /Version' not implemented")
+    assert lab.refused("DELETE", "/version") == (501, "Method 'DELETE /version' not implemented")
+    assert lab.wrong("GET", "/version", bogus=1) == {
+        "bogus": "property is not defined in schema and the schema does not allow additional properties"
+    }
+    assert lab.get("/version", _dc=1)["release"] == "9.2"
+    assert lab.wrong("GET", "/nodes/pve1/qemu/99/status/current") == {"vmid": "invalid format - value does not look like a valid VM ID\n"}
+
+
+def test_the_index_pages_are_there() -> None:
+    lab = Lab({"guests": [vm(100)]})
+    for path in (
+        "/",
+        "/access",
+        "/cluster",
+        "/nodes/pve1",
+        "/nodes/pve1/qemu/100",
+        "/nodes/pve1/qemu/100/status",
+        "/access/users",
+        "/storage",
+        "/pools",
+    ):
+        assert isinstance(lab.get(path), list)
+    assert len(lab.get("/cluster/log")) == 0
+
+
+def test_a_storage_that_goes_away_is_shown_as_before_until_it_is_forgotten() -> None:
+    lab = Lab({"storages": [{"name": "nfs", "total": 1000, "used": 100}]})
+    lab.cluster.set_storage("nfs", active=0)
+    assert lab.row("storage/pve1/nfs")["status"] == "available"
+    assert lab.get("/nodes/pve1/storage")[0]["active"] == 0
+    lab.advance(310)
+    assert lab.row("storage/pve1/nfs")["status"] == "unknown"
+
+
+def test_a_migration_locks_the_guest_and_counts_it_on_the_old_node_until_the_end() -> None:
+    lab = Lab({"guests": [vm(100)]})
+    upid = lab.cluster.migrate(100, "pve2")
+    row = lab.row("qemu/100")
+    assert (row["node"], row["lock"]) == ("pve1", "migrate")
+    assert lab.finish(upid)[0] == "OK"
+    row = lab.row("qemu/100")
+    assert (row["node"], row["status"], "lock" in row) == ("pve2", "running", False)
+
+
+def test_a_backup_can_begin_while_the_cluster_runs() -> None:
+    lab = Lab({"guests": [vm(100, node="pve2")]})
+    upid = lab.cluster.back_up(100)
+    assert [row["upid"] for row in lab.get("/nodes/pve2/tasks", source="active")] == [upid]
+    assert lab.cluster.guest(100).lock == "backup"
+
+
+def test_nodes_and_replication_can_change_while_they_run() -> None:
+    lab = Lab({"guests": [vm(100)], "replication": [{"id": "100-0", "target": "pve2"}]})
+    lab.cluster.change_node("pve1", services={"corosync": "dead"}, wakeonlan="aa:bb:cc:dd:ee:ff")
+    lab.cluster.set_replication("100-0", fail_count=2, error="no route to host")
+    assert {row["name"]: row["state"] for row in lab.get("/nodes/pve1/services")}["corosync"] == "dead"
+    assert lab.get("/nodes/pve1/config")["wakeonlan"] == "aa:bb:cc:dd:ee:ff"
+    assert lab.get("/nodes/pve1/replication")[0]["fail_count"] == 2
