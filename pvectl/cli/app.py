@@ -1,0 +1,225 @@
+"""The root command: lazily loaded groups, and the single exit every run takes."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+from typer.core import TyperGroup
+
+from pvectl import __version__
+from pvectl.errors import ExitCode, PvectlError, UsageError
+
+if TYPE_CHECKING:
+    from pvectl.cli.context import Run
+
+
+class Lazy(NamedTuple):
+    """A command or group that is imported when it is used; `attribute` is its Typer app."""
+
+    module: str
+    help: str
+    attribute: str = "app"
+
+
+COMMANDS = {
+    "vm": Lazy("pvectl.cli.vm", "List, inspect and shut down guests (VMs and containers)."),
+    "tags": Lazy("pvectl.cli.tags", "List, edit and check the tags of guests."),
+    "node": Lazy("pvectl.cli.node", "List nodes."),
+    "doctor": Lazy("pvectl.cli.doctor", "Check reach, TLS, clock, token, privileges and completeness."),
+    "config": Lazy("pvectl.cli.config_cmd", "Check, explain and create the configuration."),
+    "demo": Lazy("pvectl.cli.demo", "See pvectl at work on an embedded simulated cluster."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """The root group: knows its commands by name and imports the one that is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  (typer's signature)
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002  (typer's signature)
+        lazy = COMMANDS.get(cmd_name)
+        if lazy is None:
+            return None
+        loaded = typer.main.get_command(getattr(importlib.import_module(lazy.module), lazy.attribute))
+        loaded.name = cmd_name
+        return loaded
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise UsageError(f"no such command: {args[0]}", hint=_nearest(args[0]))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  (typer's signature)
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, lazy.help) for name, lazy in COMMANDS.items()])
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    help="See, tag and safely switch off what runs on Proxmox VE.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+
+
+def _print_version(*, value: bool) -> None:
+    if value:
+        sys.stdout.write(f"pvectl {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    ctx: typer.Context,
+    *,
+    demo: Annotated[bool, typer.Option("--demo", help="Run the command against the embedded simulated cluster.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")] = False,  # noqa: ARG001
+) -> None:
+    """See, tag and safely switch off what runs on Proxmox VE."""
+    if demo:
+        if ctx.invoked_subcommand == "config":
+            raise UsageError("the simulated cluster has no configuration files", hint="leave --demo out")
+        from pvectl.cli.demo import against_the_simulated_cluster
+
+        against_the_simulated_cluster(ctx.obj)
+
+
+def main(arguments: Sequence[str] | None = None, *, run: Run | None = None) -> int:
+    """Run one command line and return its exit code; the only place where errors become exit codes."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if _completing():
+        from pvectl.cli.completion import complete
+
+        return complete(app)
+    if not words or words[-1] in ("--help", "-h"):
+        return _help(words)
+    from pvectl.cli.context import Run
+
+    current = run or Run()
+    previous = _on_sigterm(current)
+    try:
+        return _finish(current, words)
+    finally:
+        current.close()
+        if previous is not None:
+            signal.signal(signal.SIGTERM, previous)
+
+
+def _on_sigterm(run: Run) -> Any:
+    """Let SIGTERM end a run the way Ctrl-C does: in words, with what is still going on, and with its own exit code."""
+    if threading.current_thread() is not threading.main_thread():
+        return None
+
+    def terminate(_number: int, _frame: object) -> None:
+        run.interrupted_by = ExitCode.TERMINATED
+        raise KeyboardInterrupt
+
+    return signal.signal(signal.SIGTERM, terminate)
+
+
+def _finish(run: Run, words: list[str]) -> int:
+    from pvectl.cli import output
+
+    try:
+        try:
+            result = app(args=words, prog_name="pvectl", standalone_mode=False, obj=run)
+        except typer.TyperException as error:
+            raise UsageError(error.format_message(), hint=_help_hint(error)) from None
+        if not isinstance(result, output.Report):
+            if result == ExitCode.INTERRUPTED:
+                raise KeyboardInterrupt
+            return int(result or 0)
+        _print(run, result)
+    except PvectlError as error:
+        return _fail(run, error, words)
+    except (KeyboardInterrupt, typer.Abort):
+        run.say("pvectl: interrupted")
+        return int(run.interrupted_by)
+    except BrokenPipeError:
+        return int(ExitCode.OK)
+    except Exception:  # noqa: BLE001  (the single exit: whatever is left is a bug, and says so)
+        import traceback
+
+        run.say(traceback.format_exc() + "pvectl: this is a bug in pvectl; the lines above say where")
+        return int(ExitCode.BUG)
+    return int(result.exit_code)
+
+
+def _print(run: Run, report: Any) -> None:
+    from pvectl.cli import output
+
+    format_ = run.options.format
+    if run.options.quiet and format_ == "text" and not report.news:
+        return
+    if format_ in ("text", "csv", "jsonl"):
+        for problem in report.problems:
+            run.say(output.complaint(problem))
+    payload = output.render(report, format_, now=run.clock.now(), terminal=output.Terminal.of(run.stdout, run.env))
+    output.write(run.stdout, payload)
+
+
+def _fail(run: Run, error: PvectlError, words: list[str]) -> int:
+    from pvectl.cli import output
+
+    report = output.failure(error, schema=run.command, cluster=run.cluster)
+    for problem in report.problems:
+        run.say(output.complaint(problem))
+    format_ = _asked_format(run, words)
+    if format_ in ("json", "jsonl", "yaml"):
+        output.write(run.stdout, output.render(report, format_, now=run.clock.now(), terminal=output.Terminal.of(run.stdout, run.env)))
+    return int(error.exit_code)
+
+
+def _asked_format(run: Run, words: list[str]) -> Any:
+    """The output format, also when the command line was too wrong to be parsed."""
+    if run.options.format != "text":
+        return run.options.format
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word in ("-o", "--output"):
+            return following
+        if word.startswith("--output="):
+            return word.removeprefix("--output=")
+        if word.startswith("-o") and len(word) > 2:
+            return word[2:]
+    return run.env.get("PVECTL_OUTPUT", "text")
+
+
+def _help(words: list[str]) -> int:
+    """Help needs no run: no configuration, no output formats, nothing heavy."""
+    try:
+        app(args=words or ["--help"], prog_name="pvectl", standalone_mode=False)
+    except typer.TyperException as error:
+        sys.stderr.write(f"pvectl: {error.format_message()}\n")
+        return int(ExitCode.USAGE)
+    except PvectlError as error:
+        sys.stderr.write(f"pvectl: {error.message}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
+        return int(error.exit_code)
+    return int(ExitCode.OK)
+
+
+def _completing() -> bool:
+    import os
+
+    return "_PVECTL_COMPLETE" in os.environ
+
+
+def _help_hint(error: Any) -> str | None:
+    context = getattr(error, "ctx", None)
+    return f"{context.command_path} --help shows what it takes" if context is not None else None
+
+
+def _nearest(word: str) -> str:
+    from difflib import get_close_matches
+
+    matches = get_close_matches(word, COMMANDS, n=1)
+    return f"did you mean {matches[0]}?" if matches else "pvectl --help lists the commands"

@@ -1,0 +1,184 @@
+"""The road every changing command takes from its plan to its report: show it, ask, carry it out, tell what came of each guest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from pvectl.cli.output import Column, Problem, Report, Table, span
+from pvectl.core.model import ClusterView, Guest
+from pvectl.core.plan import Action, Decision, Outcome, OutcomeStatus, Plan, Verdict
+from pvectl.core.text import clean
+from pvectl.errors import ExitCode, UsageError, most_telling
+
+if TYPE_CHECKING:
+    from pvectl.cli.context import Run
+    from pvectl.pve.client import ProxmoxClient
+
+PARALLEL = 8
+
+_CODES = {
+    OutcomeStatus.DONE: ExitCode.OK,
+    OutcomeStatus.STARTED: ExitCode.OK,
+    OutcomeStatus.DRY_RUN: ExitCode.OK,
+    OutcomeStatus.SKIPPED: ExitCode.OK,
+    OutcomeStatus.TIMED_OUT: ExitCode.FAILED,
+    OutcomeStatus.FAILED: ExitCode.FAILED,
+    OutcomeStatus.UNKNOWN: ExitCode.UNKNOWN_OUTCOME,
+}
+_NEWS = (OutcomeStatus.DONE, OutcomeStatus.STARTED, OutcomeStatus.DRY_RUN)
+
+
+class Wording(Struct, frozen=True, kw_only=True):
+    """How one kind of change speaks.
+
+    `planned` says what an action will do; `done` and `rehearsed` are the words for a guest where it happened or would have; `event` is the
+    log's name for it; `fields` adds entries of its own to a guest's JSON.
+    """
+
+    question: str
+    progress: str
+    event: str
+    planned: Callable[[Action], str]
+    done: str
+    rehearsed: str
+    fields: Callable[[Decision, Guest], dict[str, object]] = lambda _decision, _guest: {}
+
+
+class Consent(Struct, frozen=True, kw_only=True):
+    """What the person at the command line agreed to."""
+
+    yes: bool = False
+    dry_run: bool = False
+    wait: bool = True
+
+
+def carry_through(run: Run, client: ProxmoxClient, view: ClusterView, plan: Plan, wording: Wording, consent: Consent) -> Report:
+    """Show the plan, ask, act, and report every guest of it.
+
+    Raises:
+        UsageError: not confirmed, or nobody there to ask; nothing was changed.
+    """
+    from pvectl import act
+
+    guests = {guest.subject: guest for guest in view.guests}
+    rehearsal = consent.dry_run or not plan.actions
+    if not rehearsal and not consent.yes:
+        run.show(_plan_table(plan, guests, wording))
+        if not run.confirm(_question(plan, wording), yes=False):
+            raise UsageError("nothing was changed: not confirmed")
+    with run.progress(wording.progress, 0 if rehearsal else len(plan.actions)) as bar:
+
+        def tell(outcome: Outcome) -> None:
+            _log(run, wording, outcome)
+            if bar is not None:
+                bar.advance(bar.task_ids[0])
+
+        outcomes = act.carry_out(plan, client, run.clock, wait=consent.wait, dry_run=rehearsal, parallel=PARALLEL, progress=tell)
+    return _report(run, plan, guests, outcomes, wording)
+
+
+def _question(plan: Plan, wording: Wording) -> str:
+    count = len(plan.actions)
+    return wording.question.format(guests=f"{count} guest{'' if count == 1 else 's'}")
+
+
+def _log(run: Run, wording: Wording, outcome: Outcome) -> None:
+    if outcome.status in (OutcomeStatus.DRY_RUN, OutcomeStatus.SKIPPED):
+        return
+    guest = outcome.action.guest
+    fields = {"vmid": guest.vmid, "node": guest.node, "status": outcome.status.value, "upid": outcome.upid, "error": outcome.error}
+    failed = _CODES[outcome.status] is not ExitCode.OK
+    (run.log.error if failed else run.log.warning)(wording.event, **{key: value for key, value in fields.items() if value is not None})
+
+
+def _plan_table(plan: Plan, guests: Mapping[str, Guest], wording: Wording) -> Table:
+    columns = (
+        Column(title="VMID", right=True),
+        Column(title="NAME", flexible=True, need=8),
+        Column(title="NODE", need=7),
+        Column(title="PLAN", flexible=True),
+        Column(title="WHY", flexible=True, least=24, wrap=True),
+    )
+    return Table(columns=columns, rows=[_planned(decision, guests[decision.subject], wording) for decision in plan.decisions])
+
+
+def _planned(decision: Decision, guest: Guest, wording: Wording) -> tuple[str, ...]:
+    what = wording.planned(decision.action) if decision.action is not None else "leave alone"
+    why = decision.reason.sentence if decision.action is not None else decision.detail
+    return (str(guest.vmid), clean(guest.name or "-"), guest.node, clean(what), clean(why))
+
+
+def _report(run: Run, plan: Plan, guests: Mapping[str, Guest], outcomes: Sequence[Outcome], wording: Wording) -> Report:
+    from pvectl import act
+
+    came_of = {outcome.action.guest.subject: outcome for outcome in outcomes}
+    told = [(decision, guests[decision.subject], came_of.get(decision.subject)) for decision in plan.decisions]
+    codes = [_CODES[outcome.status] for outcome in outcomes]
+    blind = any(decision.verdict is Verdict.BLIND for decision in plan.decisions)
+    if blind:
+        codes.append(ExitCode.BLIND)
+    exit_code = most_telling(codes)
+    if act.interrupted(outcomes) and exit_code is not ExitCode.UNKNOWN_OUTCOME:
+        exit_code = run.interrupted_by
+    return Report(
+        schema=run.command,
+        data=[_row(decision, guest, outcome, wording) for decision, guest, outcome in told],
+        text=_result_table(told, wording),
+        exit_code=exit_code,
+        complete=not blind and ExitCode.UNKNOWN_OUTCOME not in codes,
+        cluster=run.cluster,
+        news=exit_code is not ExitCode.OK or any(outcome.status in _NEWS for outcome in outcomes),
+        problems=tuple(_problem(outcome) for outcome in outcomes if _CODES[outcome.status] is not ExitCode.OK),
+    )
+
+
+def _problem(outcome: Outcome) -> Problem:
+    guest = outcome.action.guest
+    message = f"{guest.label}: {outcome.error or outcome.status.value}"
+    return Problem(code=outcome.status.value, message=message, hint=outcome.hint, subject=guest.subject)
+
+
+def _row(decision: Decision, guest: Guest, outcome: Outcome | None, wording: Wording) -> dict[str, object]:
+    return {
+        "vmid": guest.vmid,
+        "name": guest.name,
+        "node": guest.node,
+        "type": guest.type,
+        "verdict": decision.verdict,
+        "reason": decision.reason,
+        "detail": decision.detail,
+        **wording.fields(decision, guest),
+        "status": outcome.status if outcome else OutcomeStatus.SKIPPED,
+        "upid": outcome.upid if outcome else None,
+        "error": outcome.error if outcome else None,
+        "took": outcome.took if outcome else None,
+    }
+
+
+def _result_table(told: Sequence[tuple[Decision, Guest, Outcome | None]], wording: Wording) -> Table:
+    columns = (
+        Column(title="VMID", right=True),
+        Column(title="NAME", flexible=True, need=8),
+        Column(title="NODE", need=7),
+        Column(title="RESULT", style=lambda word: _style(word, wording)),
+        Column(title="TOOK", right=True, need=5),
+        Column(title="WHY", flexible=True, least=24, wrap=True),
+    )
+    return Table(columns=columns, rows=[_told(decision, guest, outcome, wording) for decision, guest, outcome in told])
+
+
+def _told(decision: Decision, guest: Guest, outcome: Outcome | None, wording: Wording) -> tuple[str, ...]:
+    words = {OutcomeStatus.DONE: wording.done, OutcomeStatus.DRY_RUN: wording.rehearsed}
+    result = words.get(outcome.status, outcome.status.value) if outcome else "left alone"
+    took = span(outcome.took) if outcome and outcome.took is not None else "-"
+    why = (outcome.error if outcome else None) or decision.detail
+    return (str(guest.vmid), clean(guest.name or "-"), guest.node, result, took, clean(why))
+
+
+def _style(word: str, wording: Wording) -> str | None:
+    if word == wording.done:
+        return "good"
+    return "bad" if word in ("failed", "timed-out", "unknown") else "dim"

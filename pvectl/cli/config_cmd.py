@@ -1,0 +1,72 @@
+"""The configuration: check it, show it, start one, and pin the certificates of a cluster's hosts."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from pvectl.cli.options import command, group
+
+if TYPE_CHECKING:
+    from pvectl.cli.context import Run
+    from pvectl.cli.output import Report
+
+app = group("Check, explain and create the configuration.")
+
+
+@command(app, "check", schema="config-check")
+def check(run: "Run") -> "Report":
+    """Read the configuration and say everything that is wrong with it, with file, line and column. Asks no host."""
+    from pvectl.cli import config_pages
+    from pvectl.config.places import find_config_dir
+    from pvectl.config.survey import survey
+
+    return config_pages.checked(survey(find_config_dir(run.options.config_dir, run.env), run.env))
+
+
+@command(app, "schema", schema="config-schema")
+def schema(
+    run: "Run",  # noqa: ARG001  (the shape of a command)
+    file: Annotated[Literal["proxmox", "pvectl"], typer.Argument(help="proxmox.yml or pvectl.yml.")] = "proxmox",
+) -> "Report":
+    """Print the JSON Schema of a configuration file, for editors."""
+    from pvectl.cli import config_pages
+    from pvectl.config.schema import FILES, json_schema
+
+    return config_pages.schema(json_schema(FILES[file]))
+
+
+@command(app, "init", schema="config-init")
+def init(
+    run: "Run",
+    directory: Annotated[Path | None, typer.Option("--dir", metavar="DIR", help="Where to; otherwise where pvectl looks.")] = None,
+) -> "Report":
+    """Write a commented configuration to fill in, for you alone. Never overwrites anything."""
+    from pvectl.cli import config_pages
+    from pvectl.config.installing import install
+    from pvectl.config.places import default_dir
+
+    standard = default_dir(run.env)
+    target = (directory or (Path(run.options.config_dir) if run.options.config_dir else standard)).expanduser()
+    return config_pages.installed(target, install(target), found_by_itself=target == standard)
+
+
+@command(app, "show", schema="config-show")
+def show(run: "Run") -> "Report":
+    """Show the configuration as pvectl understands it, defaults included and secrets hidden."""
+    from pvectl.cli import config_pages
+    from pvectl.config.load import find_config_dir, load_connections, load_jobs
+
+    directory = find_config_dir(run.options.config_dir, run.env)
+    return config_pages.effective(directory, load_connections(directory, run.env), load_jobs(directory), wanted=run.options.cluster)
+
+
+@command(app, "trust", schema="config-trust")
+def trust(run: "Run") -> "Report":
+    """Show the certificate each host presents, and pin its fingerprint in proxmox.yml after asking.
+
+    No credential is sent. Off a terminal nothing is written; the lines to add are printed instead.
+    """
+    from pvectl.cli import trusting
+
+    return trusting.trust(run)

@@ -1,0 +1,167 @@
+"""Everything one run of pvectl has around it: options, streams, environment, clock and the client; replaced whole in tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from msgspec import Struct
+
+from pvectl.cli import output
+from pvectl.clock import Clock, SystemClock
+from pvectl.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from pvectl.core.model import ClusterView
+    from pvectl.logs import Log
+    from pvectl.pve.client import ProxmoxClient
+    from pvectl.pve.transport import Connection
+
+READ_DEADLINE = 60
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """The options every command shares. `deadline` is in seconds; None leaves the choice to the command."""
+
+    format: output.Format = "text"
+    cluster: str | None = None
+    config_dir: str | None = None
+    quiet: bool = False
+    verbose: int = 0
+    deadline: int | None = None
+
+
+class Run:
+    """One run of one command."""
+
+    def __init__(
+        self,
+        *,
+        env: Mapping[str, str] | None = None,
+        stdin: TextIO | None = None,
+        stdout: TextIO | None = None,
+        stderr: TextIO | None = None,
+        clock: Clock | None = None,
+        connection: Connection | None = None,
+        log: Log | None = None,
+    ) -> None:
+        streams = output.default_streams()
+        self.env = dict(os.environ if env is None else env)
+        self.stdin = stdin or streams[0]
+        self.stdout = stdout or streams[1]
+        self.stderr = stderr or streams[2]
+        self.clock: Clock = clock or SystemClock()
+        self.options = Options()
+        self.command = "error"
+        self.interrupted_by = ExitCode.INTERRUPTED
+        self._connection = connection
+        self.reads_no_file = connection is not None
+        self._client: ProxmoxClient | None = None
+        self._log = log
+        self._at_the_end: list[Callable[[], object]] = []
+        self.id = os.urandom(4).hex()
+
+    @property
+    def cluster(self) -> str | None:
+        """The name of the cluster this run speaks to, None before it is known."""
+        return self._connection.cluster if self._connection else self.options.cluster
+
+    def speak_to(self, connection: Connection, *, clock: Clock, at_the_end: Callable[[], object]) -> None:
+        """From here on speak to this cluster, on its time, whatever proxmox.yml says; `at_the_end` is called when the run closes."""
+        self._connection = connection
+        self.reads_no_file = True
+        self.clock = clock
+        self._at_the_end.append(at_the_end)
+
+    def connection(self) -> Connection:
+        """Where the cluster is and how to prove who we are: from proxmox.yml, unless the run was made with one."""
+        if self._connection is None:
+            from pvectl.config.load import find_config_dir, load_connections, resolve
+            from pvectl.pve.transport import Connection, Trust
+
+            directory = find_config_dir(self.options.config_dir, self.env)
+            chosen = resolve(load_connections(directory), self.options.cluster, directory)
+            self._connection = Connection(
+                cluster=chosen.name,
+                hosts=chosen.hosts,
+                token_id=chosen.token_id,
+                token=chosen.token,
+                trust=Trust(ca_file=chosen.ca_file, fingerprints=chosen.fingerprints, insecure=chosen.insecure),
+                allow_http_loopback=chosen.allow_http_loopback,
+            )
+        return self._connection
+
+    def client(self, *, read_only: bool = True, deadline: float = READ_DEADLINE) -> ProxmoxClient:
+        """The one client of this run. `read_only` makes any write raise; `deadline` in seconds gives way to `--deadline`."""
+        if self._client is None:
+            from pvectl.pve.client import ProxmoxClient
+            from pvectl.pve.transport import Deadline
+
+            limit = Deadline(self.options.deadline or deadline)
+            self._client = ProxmoxClient.get_instance(self.connection(), deadline=limit, read_only=read_only)
+        return self._client
+
+    def view(self, *, quorum: bool = False) -> ClusterView:
+        """One look at the cluster, for commands that only read."""
+        from pvectl import observe
+
+        return observe.look(self.client(), self.clock, quorum=quorum)
+
+    @property
+    def log(self) -> Log:
+        """Events of this run, on stderr."""
+        if self._log is None:
+            from pvectl.logs import Log, threshold
+
+            level = threshold(quiet=self.options.quiet, verbose=self.options.verbose, terminal=output.is_terminal(self.stderr))
+            self._log = Log(self.stderr, level=level, env=self.env, run_id=self.id, cluster=self.cluster)
+        return self._log
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        while self._at_the_end:
+            self._at_the_end.pop()()
+
+    def say(self, text: str) -> None:
+        """A sentence for the person at the terminal: stderr, never stdout."""
+        output.write(self.stderr, (text if text.endswith("\n") else text + "\n").encode("utf-8", "backslashreplace"))
+
+    def show(self, table: output.Table | str) -> None:
+        """A plan or a table for the person at the terminal, before the result: stderr, fitted to its width."""
+        self.say(output.text_of(table, output.Terminal.of(self.stderr, self.env)))
+
+    def confirm(self, question: str, *, yes: bool) -> bool:
+        """Ask on a terminal; elsewhere a change needs `--yes`.
+
+        Raises:
+            UsageError: there is nobody to ask.
+        """
+        if yes:
+            return True
+        if not (output.is_terminal(self.stdin) and output.is_terminal(self.stderr)):
+            hint = "add --yes to go ahead, or --dry-run to see the plan"
+            raise UsageError("nothing was changed: there is no terminal to ask on", hint=hint)
+        self.stderr.write(f"{question} [y/N] ")
+        self.stderr.flush()
+        return self.stdin.readline().strip().lower() in ("y", "yes")
+
+    @contextmanager
+    def progress(self, title: str, total: int) -> Iterator[Progress | None]:
+        """A progress bar on stderr where that is a terminal; None elsewhere."""
+        if self.options.quiet or total < 2 or not output.is_terminal(self.stderr):
+            yield None
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        console = Console(file=self.stderr, emoji=False, markup=False, highlight=False)
+        with Progress(*columns, console=console, transient=True) as bar:
+            bar.add_task(title, total=total)
+            yield bar

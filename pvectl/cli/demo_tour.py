@@ -1,0 +1,98 @@
+"""What the tour of `pvectl demo` says and runs, scene by scene."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from pvectl.cli.demo_cluster import OFFICE_SECRET, OFFICE_TOKEN
+from pvectl.sim.demo import OPS_SECRET, OPS_TOKEN
+
+if TYPE_CHECKING:
+    from pvectl.sim.cluster import SimCluster
+
+
+class Scene(Struct, frozen=True, kw_only=True):
+    """One command of the tour. `happens` changes the world beforehand; `into` is a Python program its output is piped into."""
+
+    said: str
+    command: str
+    happens: Callable[[SimCluster], object] | None = None
+    token_id: str = OPS_TOKEN
+    secret: str = OPS_SECRET
+    into: str | None = None
+
+
+def _lose_pve3(cluster: SimCluster) -> None:
+    """The node goes without a word, and five minutes later its last broadcast has expired (pve-cluster status.c)."""
+    cluster.crash_node("pve3")
+    cluster.advance(310)
+
+
+OPENING = """\
+A Proxmox VE cluster of three nodes has just been simulated on this machine; its API answers at {hosts}. Every line after $ is a real
+command and what follows is its real output. Time in there runs {speed} times as fast as yours. Nothing of yours is read or changed."""
+
+SCENES = (
+    Scene(said="All guests of the cluster, VMs and containers alike, in one request.", command="pvectl vm list"),
+    Scene(
+        said="Guests are selected by number, range, name, tag, pool or node; a minus takes away again.",
+        command="pvectl vm list @tag-safe-shutdown,-kiosk --node pve2 --columns vmid,name,status,tags",
+    ),
+    Scene(
+        said="One of them from near: its state, its configuration, and what keeps it from being shut down.",
+        command="pvectl vm show render",
+    ),
+    Scene(said="Tags will decide a lot, so pvectl looks after them.", command="pvectl tags lint"),
+    Scene(said="Guest 311 has a typo in a tag. Every change has a rehearsal.", command="pvectl tags remove safe-shutdwon 311 --dry-run"),
+    Scene(
+        said="Now in earnest: read, written with Proxmox VE's own lock against others, and read again to be sure.",
+        command="pvectl tags remove safe-shutdwon 311 --yes",
+    ),
+    Scene(
+        said="The right tag is registered here, so only administrators hand it out; what Proxmox VE refuses is said in its own words.",
+        command="pvectl tags add safe-shutdown 311 --yes",
+    ),
+    Scene(
+        said="""Evening: what may sleep is asked to shut down, side by side. One guest is locked by a backup, one is paused, one belongs to
+        the HA manager, and one does not listen. Nobody pulls its plug, and the exit code tells a script that it still runs.""",
+        command="pvectl vm shutdown @tag-safe-shutdown,tickets,old-windows --timeout 1m --yes",
+    ),
+    Scene(
+        said="The same facts as JSON, for scripts: which memory is in use where?",
+        command="pvectl vm list --status running -o json",
+        into=(
+            "import json, sys, collections as c; used = c.Counter()\n"
+            "for vm in json.load(sys.stdin)['data']: used[vm['node']] += vm['mem'] or 0\n"
+            "for node in sorted(used): print(f'{node}: {used[node] / 2**30:.1f} GiB')"
+        ),
+    ),
+    Scene(
+        said="Another token, which somebody gave rights to one pool only. Proxmox VE hides the rest from it without a word:",
+        command="pvectl vm list --columns vmid,name,node,status,pool",
+        token_id=OFFICE_TOKEN,
+        secret=OFFICE_SECRET,
+    ),
+    Scene(
+        said="so pvectl asks for proof that it sees everything, and names what is missing with the command that mends it.",
+        command="pvectl doctor --quiet",
+        token_id=OFFICE_TOKEN,
+        secret=OFFICE_SECRET,
+    ),
+    Scene(said="Then node pve3 loses its power.", command="pvectl node list", happens=_lose_pve3),
+    Scene(
+        said="What runs there nobody knows now, and unknown is not stopped: nothing is switched off unseen.",
+        command="pvectl vm shutdown @node-pve3 --yes",
+    ),
+)
+
+ENDING = """\
+That was pvectl. Next:
+
+  pvectl --demo vm list       any command against this cluster, to try it out
+  pvectl config init          write a proxmox.yml for your own cluster
+  pvectl doctor               see whether all is well with it
+  pvectl --help               everything else
+"""

@@ -1,0 +1,68 @@
+"""Nodes as a table."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from pvectl.cli.output import Column, Report, Table, percent, size, span
+from pvectl.core.model import ClusterView, Guest, Node
+
+
+class NodeRow(Struct, frozen=True, kw_only=True):
+    """One node as JSON shows it; `guests` counts what PVE places there, `running` those that are not known to be stopped."""
+
+    node: str
+    status: str
+    hastate: str | None
+    cpu: float | None
+    maxcpu: int | float | None
+    mem: int | None
+    maxmem: int | None
+    disk: int | None
+    maxdisk: int | None
+    uptime: int | None
+    guests: int
+    running: int
+
+
+def report(view: ClusterView, *, header: bool, cluster: str | None) -> Report:
+    """All nodes by name; one that is not online makes the answer incomplete."""
+    nodes = sorted(view.nodes, key=lambda node: node.name)
+    rows = [_row(node, [guest for guest in view.guests if guest.node == node.name]) for node in nodes]
+    columns = (
+        Column(title="NODE"),
+        Column(title="STATUS", style=lambda word: "good" if word == "online" else "bad"),
+        Column(title="CPU", right=True, need=4),
+        Column(title="MEM", right=True, need=5),
+        Column(title="OF", right=True, need=3),
+        Column(title="UPTIME", right=True, need=2),
+        Column(title="GUESTS", right=True, need=7),
+        Column(title="RUNNING", right=True, need=8),
+    )
+    return Report(
+        schema="node-list",
+        data=rows,
+        text=Table(columns=columns, rows=[_cells(row) for row in rows], header=header, note="" if rows else "no nodes"),
+        complete=all(row.status == "online" for row in rows),
+        cluster=cluster,
+    )
+
+
+def _row(node: Node, guests: list[Guest]) -> NodeRow:
+    shared = {name: getattr(node, name) for name in ("status", "hastate", "cpu", "maxcpu", "mem", "maxmem", "disk", "maxdisk", "uptime")}
+    running = sum(not guest.is_off and not guest.template for guest in guests)
+    return NodeRow(node=node.name, **shared, guests=len(guests), running=running)
+
+
+def _cells(row: NodeRow) -> tuple[str, ...]:
+    status = f"{row.status} ({row.hastate})" if row.hastate not in (None, "online") else row.status
+    return (
+        row.node,
+        status,
+        percent(row.cpu),
+        size(row.mem),
+        size(row.maxmem),
+        span(row.uptime),
+        str(row.guests),
+        str(row.running),
+    )

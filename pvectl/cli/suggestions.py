@@ -1,0 +1,129 @@
+"""Words for the shell's TAB that only the cluster or the configuration knows: asked quickly, read only, and silent about every failure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from pvectl.config.load import Connections
+    from pvectl.pve.answers import Resources
+    from pvectl.pve.connection import Connection
+
+LIMIT_S = 0.5
+"""How long somebody who pressed TAB waits for the cluster; later answers are thrown away."""
+
+Words: TypeAlias = list[tuple[str, str]]
+"""What may be typed, and a word or two about it."""
+
+
+def selectors(context: Any, incomplete: str) -> Words:
+    """Guests by vmid and by name, and @all, @tag-, @pool-, @node-; behind a comma, and behind a minus sign, as well."""
+    done, comma, part = incomplete.rpartition(",")
+    minus = "-" if comma and part.startswith("-") else ""
+    found = _within_the_limit(lambda: list(_selectors(_resources(context))))
+    return [(f"{done}{comma}{minus}{word}", about) for word, about in found]
+
+
+def guests(context: Any, _incomplete: str) -> Words:
+    """Single guests, by vmid and by name."""
+    return _within_the_limit(lambda: list(_guests(_resources(context))))
+
+
+def tags(context: Any, incomplete: str) -> Words:
+    """The tags in use; behind a comma as well."""
+    done, comma, _ = incomplete.rpartition(",")
+    found = _within_the_limit(lambda: [(tag, "") for tag in _tags(_resources(context))])
+    return [(f"{done}{comma}{tag}", about) for tag, about in found]
+
+
+def nodes(context: Any, _incomplete: str) -> Words:
+    return _within_the_limit(lambda: [(node.name, node.status) for node in sorted(_resources(context).nodes, key=lambda node: node.name)])
+
+
+def pools(context: Any, _incomplete: str) -> Words:
+    return _within_the_limit(lambda: [(pool, "") for pool in sorted(_resources(context).pools)])
+
+
+def clusters(context: Any, _incomplete: str) -> Words:
+    """The clusters proxmox.yml names; nobody is asked."""
+    return _within_the_limit(lambda: [(name, ", ".join(entry.hosts)) for name, entry in _connections(context).clusters.items()])
+
+
+def _selectors(resources: Resources) -> Iterator[tuple[str, str]]:
+    yield from _guests(resources)
+    yield "@all", "every guest"
+    yield from ((f"@tag-{tag}", "") for tag in _tags(resources))
+    yield from ((f"@pool-{pool}", "") for pool in sorted(resources.pools))
+    yield from ((f"@node-{node.name}", node.status) for node in sorted(resources.nodes, key=lambda node: node.name))
+
+
+def _guests(resources: Resources) -> Iterator[tuple[str, str]]:
+    ordered = sorted(resources.guests, key=lambda guest: guest.vmid)
+    yield from ((str(guest.vmid), f"{guest.name or ''} {guest.status} on {guest.node}".strip()) for guest in ordered)
+    yield from ((guest.name, f"{guest.vmid} {guest.status} on {guest.node}") for guest in ordered if guest.name)
+
+
+def _tags(resources: Resources) -> Iterable[str]:
+    from pvectl.core.tags import by_tag
+
+    return sorted(by_tag(resources.guests))
+
+
+def _within_the_limit(ask: Callable[[], Words]) -> Words:
+    """The answer if it comes in time and nothing goes wrong; otherwise nothing, without a sound.
+
+    In a thread of its own, because neither a name server nor a certificate store keeps to a deadline.
+    """
+    import threading
+
+    answer: Words = []
+
+    def run() -> None:
+        try:
+            answer.extend(ask())
+        except Exception:  # noqa: BLE001  (no error message belongs into a half-typed command line)
+            answer.clear()
+
+    asking = threading.Thread(target=run, daemon=True)
+    asking.start()
+    asking.join(LIMIT_S)
+    return [] if asking.is_alive() else list(answer)
+
+
+def _resources(context: Any) -> Resources:
+    if context.find_root().params.get("demo"):
+        from pvectl.cli.demo_cluster import on_stage
+
+        with on_stage(speed=1) as stage:
+            return _asked(stage.connection())
+    return _asked(_connection(context))
+
+
+def _asked(connection: Connection) -> Resources:
+    from pvectl.pve.client import ProxmoxClient
+    from pvectl.pve.deadline import Deadline
+
+    with ProxmoxClient.get_instance(connection, deadline=Deadline(LIMIT_S), read_only=True) as client:
+        return client.resources()
+
+
+def _connection(context: Any) -> Connection:
+    from pvectl.cli.context import Options, Run
+    from pvectl.config.load import choose_cluster
+    from pvectl.errors import ConfigError
+
+    connections = _connections(context)
+    options = Options(cluster=context.params.get("cluster"), config_dir=context.params.get("config_dir"))
+    if connections.clusters[choose_cluster(connections, options.cluster)].token_command:
+        raise ConfigError("a program that fetches the secret may ask for a passphrase, and a TAB asks nothing")
+    run = Run()
+    run.options = options
+    return run.connection()
+
+
+def _connections(context: Any) -> Connections:
+    from pvectl.config.load import find_config_dir, load_connections
+
+    return load_connections(find_config_dir(context.params.get("config_dir"), os.environ), os.environ)

@@ -1,0 +1,1 @@
+"""What the administrator wrote down: connections, secrets and jobs."""

@@ -1,0 +1,149 @@
+"""Measure pvectl against the floor, pair by pair, and hold the medians against the limits we promise."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import trustme
+
+HERE = Path(__file__).parent
+TOKEN = "bench@pve!bench=11111111-1111-4111-8111-111111111111"
+MIB = 1024
+
+
+class Case(NamedTuple):
+    """One command, measured at one size; `limit` is the promised ratio to the floor, `goal` the one we would like, `peak` in MiB."""
+
+    name: str
+    words: tuple[str, ...]
+    guests: int
+    limit: float
+    goal: float | None = None
+    peak: int | None = None
+    completion: str | None = None
+
+
+CASES = (
+    Case("vm list -o json", ("vm", "list", "-o", "json"), 20, 2.3, 2.0),
+    Case("vm list -o json", ("vm", "list", "-o", "json"), 10_000, 1.3, 1.2, peak=60),
+    Case("vm list", ("vm", "list"), 10_000, 1.6, peak=60),
+    Case("--help", ("--help",), 20, 1.4),
+    Case("<TAB>", (), 20, 1.5, completion="pvectl vm "),
+)
+
+
+class Sample(NamedTuple):
+    seconds: float
+    cpu: float
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15, help="pairs per case (default 15)")
+    rounds = parser.parse_args().rounds
+    failed = False
+    with tempfile.TemporaryDirectory() as folder:
+        material = _certificate(Path(folder))
+        print(f"{'case':<18} {'guests':>6} {'wall ms':>8} {'floor ms':>8} {'ratio':>6} {'cpu':>6} {'limit':>6} {'MiB':>5}")
+        for case in CASES:
+            with _served(case.guests, material) as port:
+                env = _environment(case, port, material, Path(folder))
+                floor = [sys.executable, str(HERE / "floor.py"), str(port), material["ca"], TOKEN]
+                pairs = _measured(case, floor, env, rounds)
+                peak = _peak(case, env, Path(folder))
+            failed |= _told(case, pairs, peak)
+    return 1 if failed else 0
+
+
+def _told(case: Case, pairs: Sequence[tuple[Sample, Sample]], peak: float) -> bool:
+    ours, floors = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    ratio = statistics.median(mine.seconds / floor.seconds for mine, floor in pairs)
+    cpu = statistics.median(mine.cpu / floor.cpu for mine, floor in pairs)
+    wall, floor_wall = (statistics.median(sample.seconds for sample in samples) * 1000 for samples in (ours, floors))
+    over = ratio > case.limit or (case.peak is not None and peak > case.peak)
+    verdict = "OVER" if over else "goal" if case.goal and ratio <= case.goal else "ok"
+    figures = f"{wall:>8.1f} {floor_wall:>8.1f} {ratio:>6.2f} {cpu:>6.2f} {case.limit:>6.2f} {peak:>5.0f}"
+    print(f"{case.name:<18} {case.guests:>6} {figures}  {verdict}", flush=True)
+    return over
+
+
+def _environment(case: Case, port: int, material: dict[str, str], folder: Path) -> dict[str, str]:
+    config = folder / f"config-{port}"
+    config.mkdir(mode=0o700, exist_ok=True)
+    file = config / "proxmox.yml"
+    file.touch(mode=0o600)
+    user, secret = TOKEN.split("=")
+    file.write_text(
+        f'clusters:\n  bench:\n    hosts: ["127.0.0.1:{port}"]\n    token_id: "{user}"\n    token_value: "{secret}"\n'
+        f'    tls: {{ca_file: "{material["ca"]}"}}\n'
+    )
+    env = {"PATH": os.environ["PATH"], "HOME": str(folder), "PVECTL_CONFIG_DIR": str(config)}
+    if case.completion is not None:
+        words = case.completion.split()
+        env |= {"_PVECTL_COMPLETE": "complete_bash", "COMP_WORDS": case.completion, "COMP_CWORD": str(len(words))}
+    return env
+
+
+def _measured(case: Case, floor: list[str], env: dict[str, str], rounds: int) -> list[tuple[Sample, Sample]]:
+    ours = [str(Path(sys.executable).with_name("pvectl")), *case.words]
+    for command in (floor, ours):
+        _run(command, env)
+    return [(_run(ours, env), _run(floor, env)) for _ in range(rounds)]
+
+
+def _peak(case: Case, env: dict[str, str], folder: Path) -> float:
+    """The most memory one run held, in MiB."""
+    file = folder / "peak"
+    _run([sys.executable, str(HERE.parent / "support" / "peak.py"), str(file), *case.words], env)
+    return int(file.read_text()) / MIB
+
+
+def _run(command: Sequence[str], env: dict[str, str]) -> Sample:
+    began = time.perf_counter()
+    process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    complaint = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - began
+    process.stderr.close()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}: {complaint.decode()}")
+    return Sample(seconds, usage.ru_utime + usage.ru_stime)
+
+
+@contextmanager
+def _served(guests: int, material: dict[str, str]) -> Iterator[int]:
+    command = [sys.executable, str(HERE / "server.py"), str(guests), material["cert"], material["key"]]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    try:
+        yield int(server.stdout.readline())
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
+
+
+def _certificate(folder: Path) -> dict[str, str]:
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1", "localhost")
+    paths = {name: str(folder / f"{name}.pem") for name in ("ca", "cert", "key")}
+    authority.cert_pem.write_to_path(paths["ca"])
+    issued.cert_chain_pems[0].write_to_path(paths["cert"])
+    issued.private_key_pem.write_to_path(paths["key"])
+    return paths
+
+
+if __name__ == "__main__":
+    sys.exit(main())

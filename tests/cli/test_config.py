@@ -1,0 +1,147 @@
+"""`config check|schema|init|show` as a person runs them."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+
+from tests.support.commands import Home
+
+SECRET = "9f8e7d6c-5b4a-3c2d-1e0f-a1b2c3d4e5f6"
+GOOD = f"""\
+clusters:
+  lab:
+    hosts: [pve1.lan, pve2.lan]
+    token_id: pvectl@pve!ops
+    token_value: {SECRET}
+"""
+
+
+def test_check_says_ok_and_what_it_looked_at_without_asking_any_host(home: Home) -> None:
+    home.write("proxmox.yml", GOOD)
+    ended = home.pvectl("config", "check")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.splitlines() == [
+        f"ok: {home.config}/proxmox.yml",
+        f"missing (defaults apply): {home.config}/pvectl.yml",
+        "ok: cluster lab: pve1.lan, pve2.lan as pvectl@pve!ops, certificates checked by the system's store",
+    ]
+
+
+def test_check_tells_every_problem_of_every_file_at_once(home: Home) -> None:
+    home.write("proxmox.yml", GOOD.replace("hosts: [pve1.lan, pve2.lan]", "hosts: pve1").replace("token_id", "tokn_id"))
+    home.write("pvectl.yml", "tags: {require_registerd: true}\nidle_check: {}\n")
+    ended = home.pvectl("config", "check", "-o", "json")
+    assert ended.code == 78
+    assert [(Path(one["file"]).name, one["line"], one["column"], one["path"], one["hint"]) for one in ended.json["data"]["problems"]] == [
+        ("proxmox.yml", 3, 12, "clusters.lab.hosts", "write it in brackets: [..., ...]"),
+        ("proxmox.yml", 4, 5, "clusters.lab.tokn_id", "did you mean token_id?"),
+        ("pvectl.yml", 1, 8, "tags.require_registerd", "did you mean require_registered?"),
+        ("pvectl.yml", 2, 1, "idle_check", "take the section out, or use a version that has it"),
+    ]
+    assert len(ended.json["errors"]) == 4
+    assert ended.json["exit_code"] == 78
+    assert SECRET not in ended.out + ended.err
+
+
+def test_check_shows_each_problem_with_its_place_and_hint_to_a_person(home: Home) -> None:
+    home.write("proxmox.yml", GOOD.replace("token_id", "tokn_id"))
+    ended = home.pvectl("config", "check")
+    assert ended.code == 78
+    assert ended.err == f"pvectl: {home.config}/proxmox.yml:4:5: clusters.lab.tokn_id: unknown key\nhint: did you mean token_id?\n"
+    assert ended.out.splitlines()[0] == f"wrong: {home.config}/proxmox.yml"
+
+
+def test_check_of_a_file_open_to_others_ends_with_77_and_the_command_that_closes_it(home: Home) -> None:
+    home.write("proxmox.yml", GOOD, mode=0o644)
+    ended = home.pvectl("config", "check")
+    assert ended.code == 77
+    assert f"hint: chmod 600 {home.config}/proxmox.yml\n" in ended.err
+
+
+def test_check_reads_token_files_but_starts_no_token_command(home: Home) -> None:
+    marker = home.folder / "started"
+    home.write("proxmox.yml", GOOD.replace(f"token_value: {SECRET}", f"token_command: [touch, {marker}]"))
+    assert home.pvectl("config", "check").code == 0
+    assert not marker.exists()
+    home.write("proxmox.yml", GOOD.replace(f"token_value: {SECRET}", "token_file: lab.token"))
+    ended = home.pvectl("config", "check")
+    assert ended.code == 78
+    assert f"clusters.lab.token_file: there is no file {home.config}/lab.token" in ended.err
+
+
+@pytest.mark.parametrize("words", [["vm", "list"], ["config", "check"], ["config", "show"], ["config", "trust"]])
+def test_without_a_configuration_every_command_says_what_to_do(home: Home, words: list[str]) -> None:
+    ended = home.pvectl(*words)
+    assert ended.code == 78
+    assert ended.err == (
+        f"pvectl: there is no proxmox.yml in {home.config}\nhint: pvectl config init --dir {home.config} writes one to fill in\n"
+    )
+
+
+@pytest.mark.parametrize("flags", [[], ["-o", "json"], ["-o", "yaml"]])
+def test_show_fills_in_every_default_and_hides_every_secret(home: Home, flags: list[str]) -> None:
+    home.write(
+        "proxmox.yml", GOOD + "  away:\n    hosts: [a]\n    token_id: a@pve!ops\n    token_command: [echo, hunter2]\ndefault_cluster: lab\n"
+    )
+    ended = home.pvectl("config", "show", *flags)
+    assert ended.code == 0
+    assert "***" in ended.out
+    assert "require_registered" in ended.out
+    assert "allow_http_loopback" in ended.out
+    assert SECRET not in ended.out + ended.err
+    assert "hunter2" not in ended.out + ended.err
+
+
+def test_show_of_one_cluster_leaves_the_others_out_and_names_the_nearest(home: Home) -> None:
+    home.write("proxmox.yml", GOOD + "  away:\n    hosts: [a]\n    token_id: a@pve!ops\n    token_file: t\n")
+    assert list(home.pvectl("config", "show", "--cluster", "away", "-o", "json").json["data"]["clusters"]) == ["away"]
+    ended = home.pvectl("config", "show", "--cluster", "awy")
+    assert (ended.code, ended.err.splitlines()[1]) == (2, "hint: did you mean away?")
+
+
+@pytest.mark.parametrize("file", ["proxmox", "pvectl"])
+def test_schema_prints_a_json_schema_that_can_be_redirected_into_a_file(home: Home, file: str) -> None:
+    ended = home.pvectl("config", "schema", file)
+    assert ended.code == 0
+    schema = json.loads(ended.out)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def test_init_writes_files_for_their_owner_alone_and_the_next_check_names_what_is_left_to_do(home: Home) -> None:
+    target = home.folder / "new" / "pvectl"
+    ended = home.pvectl("config", "init", "--dir", str(target))
+    assert (ended.code, ended.err) == (0, "")
+    assert f"wrote {target}/proxmox.yml" in ended.out
+    assert f"pvectl config check -C {target}" in ended.out
+    assert stat.S_IMODE((target / "proxmox.yml").stat().st_mode) == 0o600
+    checked = home.pvectl("config", "check", "-C", str(target))
+    assert checked.code == 78
+    assert "token_value: is still a placeholder" in checked.err
+
+
+def test_init_never_overwrites(home: Home) -> None:
+    home.write("proxmox.yml", GOOD)
+    ended = home.pvectl("config", "init")
+    assert ended.code == 0
+    assert f"kept {home.config}/proxmox.yml" in ended.out
+    assert (home.config / "proxmox.yml").read_text() == GOOD
+
+
+def test_init_where_nothing_can_be_written_ends_with_73(home: Home) -> None:
+    (home.folder / "file").touch()
+    ended = home.pvectl("config", "init", "--dir", str(home.folder / "file" / "x"))
+    assert ended.code == 73
+    assert ended.err.startswith(f"pvectl: cannot write {home.folder}/file/x: Not a directory")
+
+
+@pytest.mark.parametrize("command", ["check", "schema", "init", "show", "trust"])
+def test_every_config_command_has_help(home: Home, command: str) -> None:
+    ended = home.pvectl("config", command, "--help")
+    assert ended.code == 0
+    assert "Usage: pvectl config" in ended.out

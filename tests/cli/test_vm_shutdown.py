@@ -1,0 +1,199 @@
+"""`vm shutdown` walks the whole way: observe, decide, show, ask, act, report."""
+
+import json
+import signal
+import subprocess
+
+import pytest
+
+from tests.cli.conftest import Connect
+from tests.support.scenarios import MIXED
+
+
+def results(document: dict[str, object]) -> dict[int, tuple[str, str]]:
+    rows = document["data"]
+    assert isinstance(rows, list)
+    return {row["vmid"]: (row["status"], row["reason"]) for row in rows}
+
+
+def test_every_selected_guest_gets_a_verdict_and_only_the_willing_are_asked(lab: Connect) -> None:
+    home, server = lab(MIXED)
+
+    ended = home.pvectl("vm", "shutdown", "@all,-106", "--yes", "-o", "json")
+
+    assert results(ended.json) == {
+        100: ("done", "requested"),
+        101: ("done", "requested"),
+        102: ("skipped", "already-off"),
+        103: ("skipped", "template"),
+        104: ("skipped", "locked"),
+        105: ("skipped", "requested"),  # a list shows a paused guest as running: only the look before the act tells
+        106: ("skipped", "excluded"),
+        107: ("skipped", "ha-managed"),
+        200: ("done", "requested"),
+        201: ("skipped", "already-off"),
+    }
+    assert ended.code == 0, ended.err
+    assert sorted(record.path for record in server.writes()) == [
+        "/nodes/pve1/lxc/200/status/shutdown",
+        "/nodes/pve1/qemu/100/status/shutdown",
+        "/nodes/pve1/qemu/101/status/shutdown",
+    ]
+    assert [server.cluster.guest(vmid).status for vmid in (100, 101, 200, 104, 105, 106, 107)] == [  # type: ignore[attr-defined]
+        *["stopped"] * 3,
+        "running",
+        "paused",
+        "running",
+        "running",
+    ]
+
+
+def test_a_guest_that_ignores_acpi_times_out_with_pves_words_and_keeps_running(lab: Connect) -> None:
+    home, server = lab(MIXED)
+
+    ended = home.pvectl("vm", "shutdown", "106", "--timeout", "30s", "--yes", "-o", "json")
+
+    assert ended.code == 1
+    assert ended.json["data"][0]["status"] == "timed-out"
+    assert "VM quit/powerdown failed - got timeout" in ended.json["data"][0]["error"]
+    assert server.cluster.guest(106).status == "running"  # type: ignore[attr-defined]
+
+
+def test_s19_only_force_stop_pulls_the_plug(lab: Connect) -> None:
+    home, server = lab(MIXED)
+
+    ended = home.pvectl("vm", "shutdown", "106", "--timeout", "30s", "--force-stop", "--yes", "-o", "json")
+
+    assert ended.code == 0, ended.err
+    assert server.cluster.guest(106).status == "stopped"  # type: ignore[attr-defined]
+    assert [record.params.get("forceStop") for record in server.writes()] == ["1"]
+
+
+def test_s18_a_dry_run_shows_the_plan_and_writes_nothing(lab: Connect) -> None:
+    home, server = lab(MIXED)
+
+    ended = home.pvectl("vm", "shutdown", "100,104", "--dry-run")
+
+    assert ended.code == 0, ended.err
+    assert "would shut down" in ended.out
+    assert "it is locked (backup)" in ended.out
+    assert server.writes() == []
+
+
+def test_without_a_terminal_nothing_happens_without_yes(lab: Connect) -> None:
+    home, server = lab(MIXED)
+
+    ended = home.pvectl("vm", "shutdown", "100", "-o", "json")
+
+    assert ended.code == 2
+    assert ended.json["status"] == "error"
+    assert "--yes" in ended.err
+    assert "shut down within 2m" in ended.err
+    assert server.writes() == []
+
+
+def test_no_wait_returns_the_upids(lab: Connect) -> None:
+    home, _ = lab(MIXED, speed=1)
+
+    ended = home.pvectl("vm", "shutdown", "100", "--no-wait", "--yes", "-o", "json")
+
+    assert ended.code == 0, ended.err
+    assert ended.json["data"][0]["status"] == "started"
+    assert ended.json["data"][0]["upid"].startswith("UPID:pve1:")
+    assert "qmshutdown:100:" in ended.json["data"][0]["upid"]
+
+
+def test_nothing_to_do_is_success(lab: Connect) -> None:
+    home, server = lab(MIXED)
+
+    ended = home.pvectl("vm", "shutdown", "102,103", "--yes")
+
+    assert ended.code == 0, ended.err
+    assert server.writes() == []
+
+
+def test_a_quiet_run_with_nothing_to_do_prints_nothing(lab: Connect) -> None:
+    home, _ = lab(MIXED)
+
+    idle = home.pvectl("vm", "shutdown", "102,103", "--yes", "--quiet")
+    busy = home.pvectl("vm", "shutdown", "102,200", "--yes", "-q")
+
+    assert idle == (0, "", "")
+    assert "dns" in busy.out
+
+
+def test_a_guest_nobody_can_report_on_is_blind_and_not_asked(lab: Connect) -> None:
+    home, server = lab(MIXED, speed=0)
+    server.cluster.crash_node("pve2")  # type: ignore[attr-defined]
+    server.cluster.clock.advance(400)  # type: ignore[attr-defined]
+
+    ended = home.pvectl("vm", "shutdown", "106", "--yes", "-o", "json")
+
+    assert ended.code == 4
+    assert results(ended.json) == {106: ("skipped", "status-unknown")}
+    assert server.writes() == []
+
+
+def test_a_guest_that_vanished_since_the_listing_is_not_asked(lab: Connect) -> None:
+    home, server = lab(MIXED)
+    server.fault("status", path="*/qemu/100/status/current", code=500, reason="Configuration file 'nodes/pve1/qemu-server/100.conf' does not exist")
+
+    ended = home.pvectl("vm", "shutdown", "100", "--yes", "-o", "json")
+
+    assert ended.code == 1
+    assert "does not exist" in ended.err
+    assert server.writes() == []
+
+
+def test_a_lost_answer_is_an_unknown_outcome_and_never_repeated(lab: Connect) -> None:
+    home, server = lab(MIXED)
+    server.fault("reset", method="POST", path="*/status/shutdown", after=0)
+
+    ended = home.pvectl("vm", "shutdown", "100", "--yes", "-o", "json")
+
+    assert ended.code == 5
+    assert ended.json["data"][0]["status"] == "unknown"
+    assert len(server.writes()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--timeout", "soon"], "--timeout"),
+        (["--timeout", "0"], "--timeout"),
+        (["--timout", "30"], "--timeout"),
+        (["@tag-nope"], "@tag-nope"),
+        (["99"], "99"),
+        (["@nonsense"], "@nonsense"),
+    ],
+)
+def test_a_wrong_command_line_is_one_sentence_and_exit_2(lab: Connect, words: list[str], message: str) -> None:
+    home, server = lab(MIXED)
+    selectors = [] if words[0].startswith("@") or words[0].isdigit() else ["100"]
+
+    ended = home.pvectl("vm", "shutdown", *selectors, *words, "--yes")
+
+    assert ended.code == 2
+    assert message in ended.err
+    assert "Traceback" not in ended.err
+    assert server.writes() == []
+
+
+def test_ctrl_c_stops_waiting_and_says_what_goes_on(lab: Connect) -> None:
+    home, server = lab({**MIXED, "guests": [{"vmid": 100, "name": "slow", "status": "running", "shutdown_s": 3000}]}, speed=1)
+    command = subprocess.Popen(
+        home.command(["vm", "shutdown", "100", "--timeout", "1h", "--yes", "-o", "json"]),
+        env=home.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    server.wait_for_requests(1, path="/nodes/pve1/qemu")
+
+    command.send_signal(signal.SIGINT)
+    out, err = command.communicate(timeout=30)
+
+    assert command.returncode == 130, err
+    assert results(json.loads(out)) == {100: ("started", "requested")}
+    assert server.cluster.guest(100).status == "running"  # type: ignore[attr-defined]
+    assert len(server.writes()) == 1
