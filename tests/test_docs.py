@@ -1,8 +1,10 @@
 """README and help know every command, option, exit code and configuration key, and every figure they name is true."""
 
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,3 +100,11 @@ def test_no_secret_is_tracked() -> None:
 
     assert "config/proxmox.yml" not in tracked
     assert "config/proxmox.yml" in "".join((ROOT / ".gitignore").read_text(encoding="utf-8"))
+
+
+def test_the_example_of_the_readme_is_what_it_prints() -> None:
+    block = re.search(r"```console\n\$ pvectl (.*?)\n(.*?)```", README, flags=re.DOTALL)
+    assert block
+    shown = subprocess.run([sys.executable, "-m", "pvectl", *shlex.split(block[1])], capture_output=True, text=True, check=True)
+
+    assert shown.stdout == block[2]

@@ -135,16 +135,15 @@ def _finish(run: Run, words: list[str]) -> int:
             result = app(args=words, prog_name="pvectl", standalone_mode=False, obj=run)
         except typer.TyperException as error:
             raise UsageError(error.format_message(), hint=_help_hint(error)) from None
+        if result == ExitCode.INTERRUPTED:
+            return _interrupted(run)
         if not isinstance(result, output.Report):
-            if result == ExitCode.INTERRUPTED:
-                raise KeyboardInterrupt
             return int(result or 0)
         _print(run, result)
     except PvectlError as error:
         return _fail(run, error, words)
     except (KeyboardInterrupt, typer.Abort):
-        run.say("pvectl: interrupted")
-        return int(run.interrupted_by)
+        return _interrupted(run)
     except BrokenPipeError:
         return int(ExitCode.OK)
     except Exception:  # noqa: BLE001  (the single exit: whatever is left is a bug, and says so)
@@ -153,6 +152,11 @@ def _finish(run: Run, words: list[str]) -> int:
         run.say(traceback.format_exc() + "pvectl: this is a bug in pvectl; the lines above say where")
         return int(ExitCode.BUG)
     return int(result.exit_code)
+
+
+def _interrupted(run: Run) -> int:
+    run.say("pvectl: interrupted")
+    return int(run.interrupted_by)
 
 
 def _print(run: Run, report: Any) -> None:

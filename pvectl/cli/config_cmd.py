@@ -16,7 +16,10 @@ app = group("Check, explain and create the configuration.")
 
 @command(app, "check", schema="config-check")
 def check(run: "Run") -> "Report":
-    """Read the configuration and say everything that is wrong with it, with file, line and column. Asks no host."""
+    """Say all that is wrong with the configuration.
+
+    With file, line and column; asks no host and starts no token_command.
+    """
     from pvectl.cli import config_pages
     from pvectl.config.places import find_config_dir
     from pvectl.config.survey import survey
@@ -53,7 +56,10 @@ def init(
 
 @command(app, "show", schema="config-show")
 def show(run: "Run") -> "Report":
-    """Show the configuration as pvectl understands it, defaults included and secrets hidden."""
+    """Show the configuration as pvectl understands it.
+
+    With every default filled in and every secret hidden.
+    """
     from pvectl.cli import config_pages
     from pvectl.config.load import find_config_dir, load_connections, load_jobs
 
@@ -63,9 +69,9 @@ def show(run: "Run") -> "Report":
 
 @command(app, "trust", schema="config-trust")
 def trust(run: "Run") -> "Report":
-    """Show the certificate each host presents, and pin its fingerprint in proxmox.yml after asking.
+    """Show each host's certificate and pin it after asking.
 
-    No credential is sent. Off a terminal nothing is written; the lines to add are printed instead.
+    The fingerprints go into proxmox.yml. No credential is sent. Off a terminal nothing is written; the lines to add are printed instead.
     """
     from pvectl.cli import trusting
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -74,11 +75,11 @@ def _column(word: str) -> str:
 
 def _sorted(guests: Sequence[Guest], shape: Shape) -> Sequence[Guest]:
     if shape.sort is None:
-        return guests
+        return sorted(guests, key=attrgetter("vmid"))
     column = shape.sort
     known = [guest for guest in guests if getattr(guest, column) is not None]
     unknown = [guest for guest in guests if getattr(guest, column) is None]
-    return sorted(known, key=lambda guest: getattr(guest, column), reverse=shape.descending) + unknown
+    return sorted(known, key=attrgetter(column), reverse=shape.descending) + unknown
 
 
 def _table(guests: Sequence[Guest], shape: Shape) -> Table:

@@ -54,18 +54,21 @@ def trust(run: Run) -> Report:
     shown, failures = _looked_at(_tls_hosts(entry, cluster), entry, connections.path.parent, run.options.deadline)
     if not shown:
         raise failures[0]
-    if not failures and all(one.problem is None for one in shown):
-        return _report(cluster, shown, failures, "every host is trusted as it is; there is nothing to pin", now=run.clock.now())
+    now = run.clock.now()
+    if all(one.problem is None for one in shown):
+        said = "every host that answered is trusted as it is; there is nothing to pin"
+        return _report(cluster, shown, failures, said, now=now, exit_code=_code(failures))
+    if entry.tls.ca_file:
+        return _refused(cluster, shown, failures, _trusts_a_ca(entry.tls.ca_file), now=now)
     wanted = _wanted(shown, entry, keep=bool(failures))
     if connections.short_form:
-        return _by_hand(
-            cluster, shown, failures, wanted, "the short form of proxmox.yml has no place for fingerprints", now=run.clock.now()
-        )
-    if not (is_terminal(run.stdin) and is_terminal(run.stderr)):
-        return _by_hand(
-            cluster, shown, failures, wanted, "nothing was written, because there is no terminal to ask on", now=run.clock.now()
-        )
-    return _asked(run, connections, cluster, shown, failures, wanted)
+        reason = "the short form of proxmox.yml has no place for fingerprints"
+    elif not (is_terminal(run.stdin) and is_terminal(run.stderr)):
+        reason = "nothing was written, because there is no terminal to ask on"
+    else:
+        return _asked(run, connections, cluster, shown, failures, wanted)
+    error = UsageError(reason, hint="run pvectl config trust on a terminal, or add the lines it printed")
+    return _refused(cluster, shown, failures, error, now=now, lines=_by_hand(wanted, insecure=entry.tls.insecure))
 
 
 def _tls_hosts(entry: ClusterEntry, cluster: str) -> list[str]:
@@ -146,12 +149,26 @@ def _wanted(shown: Sequence[Shown], entry: ClusterEntry, *, keep: bool) -> dict[
     return wanted
 
 
-def _by_hand(
-    cluster: str, shown: Sequence[Shown], failures: Sequence[PvectlError], wanted: dict[str, str], reason: str, *, now: datetime
+def _trusts_a_ca(ca_file: str) -> ConfigError:
+    return ConfigError(
+        f"the cluster trusts the authority in {ca_file}, which did not sign what its hosts present",
+        hint="copy /etc/pve/pve-root-ca.pem from a node of this cluster, or take ca_file out and pin then",
+    )
+
+
+def _by_hand(wanted: dict[str, str], *, insecure: bool) -> list[str]:
+    also = ", and take insecure out" if insecure else ""
+    return [f"To pin them by hand, compare the fingerprints and write under this cluster{also}:", "", *lines_to_add(wanted)]
+
+
+def _refused(
+    cluster: str, shown: Sequence[Shown], failures: Sequence[PvectlError], error: PvectlError, *, now: datetime, lines: Sequence[str] = ()
 ) -> Report:
-    lines = "\n".join(["To pin them by hand, compare the fingerprints and write under this cluster:", "", *lines_to_add(wanted)])
-    error = UsageError(reason, hint="run pvectl config trust on a terminal, or add the lines it printed")
-    return _report(cluster, shown, [*failures, error], lines, now=now, exit_code=ExitCode.USAGE)
+    return _report(cluster, shown, [*failures, error], "\n".join(lines), now=now, exit_code=error.exit_code)
+
+
+def _code(failures: Sequence[PvectlError]) -> ExitCode:
+    return ExitCode.UNAVAILABLE if failures else ExitCode.OK
 
 
 def _asked(
@@ -165,8 +182,7 @@ def _asked(
         raise UsageError("nothing was changed: not confirmed")
     pin(connections.path, cluster, wanted)
     said = f"pinned {len(wanted)} fingerprint{'s' if len(wanted) != 1 else ''} for {cluster} in {connections.path}"
-    code = ExitCode.UNAVAILABLE if failures else ExitCode.OK
-    return _report(cluster, shown, failures, said, now=run.clock.now(), exit_code=code, table=False)
+    return _report(cluster, shown, failures, said, now=run.clock.now(), exit_code=_code(failures), table=False)
 
 
 def _report(
@@ -176,7 +192,7 @@ def _report(
     text: str,
     *,
     now: datetime,
-    exit_code: ExitCode = ExitCode.OK,
+    exit_code: ExitCode,
     table: bool = True,
 ) -> Report:
     data = [

@@ -89,8 +89,7 @@ def _environment(case: Case, port: int, material: dict[str, str], folder: Path) 
     )
     env = {"PATH": os.environ["PATH"], "HOME": str(folder), "PVECTL_CONFIG_DIR": str(config)}
     if case.completion is not None:
-        words = case.completion.split()
-        env |= {"_PVECTL_COMPLETE": "complete_bash", "COMP_WORDS": case.completion, "COMP_CWORD": str(len(words))}
+        env |= {"_PVECTL_COMPLETE": "complete_bash", "_TYPER_COMPLETE_ARGS": case.completion}
     return env
 
 

@@ -9,10 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.support.commands import Ended, Home
-from tests.support.servers import TestServer, TlsFiles
+from tests.support.servers import TestServer, TlsFiles, tls_material
 
 ONE_NODE: dict[str, Any] = {"nodes": {"pve1": {}}}
 Serve = Callable[..., TestServer]
@@ -106,7 +104,7 @@ def test_on_a_terminal_a_yes_pins_the_fingerprint_and_keeps_every_other_line(hom
     assert file.read_text() == before + f'    tls:\n      fingerprints:\n        - "{tls_files.fingerprint}"  # {server.host()}\n'
     assert file.stat().st_mode & 0o777 == 0o600
     again = home.pvectl("config", "trust")
-    assert (again.code, again.out.splitlines()[-1]) == (0, "every host is trusted as it is; there is nothing to pin")
+    assert (again.code, again.out.splitlines()[-1]) == (0, "every host that answered is trusted as it is; there is nothing to pin")
 
 
 def test_on_a_terminal_anything_but_yes_changes_nothing(home: Home, serve: Serve) -> None:
@@ -134,7 +132,34 @@ def test_hosts_trusted_by_a_ca_file_need_no_pin(home: Home, serve: Serve, tls_fi
     server = serve(ONE_NODE, tls=True)
     _configured(home, server, f"    tls: {{ca_file: '{tls_files.ca_file}'}}\n")
     ended = home.pvectl("config", "trust")
-    assert (ended.code, ended.out.splitlines()[-1]) == (0, "every host is trusted as it is; there is nothing to pin")
+    assert (ended.code, ended.out.splitlines()[-1]) == (0, "every host that answered is trusted as it is; there is nothing to pin")
+
+
+def test_a_ca_file_that_did_not_sign_the_certificate_is_told_and_not_overruled(home: Home, serve: Serve, tmp_path: Path) -> None:
+    server = serve(ONE_NODE, tls=True)
+    other = tls_material(tmp_path)
+    before = _configured(home, server, f"    tls: {{ca_file: '{other.ca_file}'}}\n").read_text()
+    ended = home.pvectl("config", "trust")
+    assert ended.code == 78
+    assert f"the authority in {other.ca_file}, which did not sign what its hosts present" in ended.err
+    assert "fingerprints:" not in ended.out
+    assert (home.config / "proxmox.yml").read_text() == before
+
+
+def test_an_insecure_cluster_is_told_to_take_insecure_out(home: Home, serve: Serve) -> None:
+    server = serve(ONE_NODE, tls=True)
+    _configured(home, server, "    tls: {insecure: true}\n")
+    ended = home.pvectl("config", "trust")
+    assert ended.code == 2
+    assert "write under this cluster, and take insecure out:" in ended.out
+
+
+def test_a_trusted_host_beside_a_dead_one_is_not_pinned(home: Home, serve: Serve, tls_files: TlsFiles) -> None:
+    server = serve(ONE_NODE, tls=True)
+    file = _configured(home, server, f"    tls: {{ca_file: '{tls_files.ca_file}'}}\n")
+    file.write_text(file.read_text().replace("hosts: [", "hosts: ['127.0.0.1:1', "))
+    ended = home.pvectl("config", "trust")
+    assert (ended.code, ended.out.splitlines()[-1]) == (69, "every host that answered is trusted as it is; there is nothing to pin")
 
 
 def test_a_host_that_does_not_answer_is_told_and_the_others_are_shown(home: Home, serve: Serve, tls_files: TlsFiles) -> None:
@@ -166,10 +191,3 @@ def test_the_short_form_has_no_place_for_fingerprints_and_says_so(home: Home, se
     assert ended.code == 2
     assert "the short form of proxmox.yml has no place for fingerprints" in ended.err
     assert tls_files.fingerprint in ended.out
-
-
-@pytest.mark.parametrize("garbage", [b"", b"0", b"\x30\x80", b"\x30\x82\xff\xff", bytes(range(256)) * 4])
-def test_what_is_no_certificate_has_nothing_to_say_and_breaks_nothing(garbage: bytes) -> None:
-    from pvectl.config.certificate import Certificate, read_certificate
-
-    assert read_certificate(garbage) == Certificate()

@@ -11,9 +11,10 @@ import yaml
 from tests.cli.conftest import Connect
 from tests.support.scenarios import MIXED
 
-FIELDS = (
-    "vmid type name node status tags pool template lock hastate cpu maxcpu mem maxmem disk maxdisk uptime netin netout diskread diskwrite".split()
-)
+FIELDS = [
+    *("vmid", "type", "name", "node", "status", "tags", "pool", "template", "lock", "hastate"),
+    *("cpu", "maxcpu", "mem", "maxmem", "disk", "maxdisk", "uptime", "netin", "netout", "diskread", "diskwrite"),
+]
 
 
 def vmids(rows: list[dict[str, Any]]) -> list[int]:
@@ -85,6 +86,12 @@ def test_selectors_and_filters_narrow_the_list(lab: Connect, words: list[str], e
     assert vmids(ended.json["data"]) == expected
 
 
+def test_guests_come_in_the_order_of_their_vmids(lab: Connect) -> None:
+    home, _ = lab({"guests": [{"vmid": vmid} for vmid in (300, 100, 1000, 200)]})
+
+    assert vmids(home.pvectl("vm", "list", "-o", "json").json["data"]) == [100, 200, 300, 1000]
+
+
 def test_an_empty_selection_says_what_was_looked_for_and_how_many_are_visible(lab: Connect) -> None:
     home, _ = lab(MIXED)
 
@@ -143,8 +150,8 @@ def test_csv_and_yaml_and_json_lines_carry_raw_values(lab: Connect) -> None:
 
 def test_guests_of_a_silent_node_stay_on_the_list_as_unknown(lab: Connect) -> None:
     home, server = lab(MIXED, speed=0)
-    server.cluster.crash_node("pve2")  # type: ignore[attr-defined]
-    server.cluster.clock.advance(400)  # type: ignore[attr-defined]
+    server.cluster.crash_node("pve2")
+    server.cluster.clock.advance(400)
 
     document = home.pvectl("vm", "list", "-o", "json").json
     unknown = [row for row in document["data"] if row["node"] == "pve2"]
