@@ -84,7 +84,7 @@ class Run:
             from pvectl.pve.transport import Connection, Trust
 
             directory = find_config_dir(self.options.config_dir, self.env)
-            chosen = resolve(load_connections(directory), self.options.cluster, directory)
+            chosen = resolve(load_connections(directory, self.env), self.options.cluster, directory, self.env)
             self._connection = Connection(
                 cluster=chosen.name,
                 hosts=chosen.hosts,

@@ -37,7 +37,7 @@ def read_certificate(der: bytes) -> Certificate:
     """Read what can be read; a certificate that is no certificate has nothing to say, and that is no error here."""
     try:
         return _read(der)
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, StopIteration):
         return Certificate()
 
 

@@ -22,6 +22,8 @@ S = TypeVar("S", bound=Struct)
 _BOOLEAN_WORDS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 _FORMS = {"duration": durations.EXPECTED, "time-of-day": "a time of day", "path": "the path of a file"}
 _SHORT = 20
+_ENOUGH = 200
+"""Problems after which nobody reads on, and a file full of them must not take minutes."""
 _KINDS = {"str": "text", "int": "a number", "float": "a number", "bool": "true or false", "null": "nothing"}
 
 
@@ -74,6 +76,8 @@ class _Reader:
         given: dict[str, Any] = {}
         meant: dict[str, Any] = {}
         for entry in node.entries:
+            if len(self.problems) >= _ENOUGH:
+                return WRONG
             info = known.get(entry.key)
             if info is None:
                 self.unknown_key(entry.key, entry.mark, struct, known, path)

@@ -13,12 +13,9 @@ from pvectl.config import secrets
 from pvectl.config.document import Mark
 from pvectl.config.guarded import read_guarded
 from pvectl.config.problems import ConfigProblems, Misspelt, Problem, nearest, shown
-from pvectl.config.schema import ClusterEntry
+from pvectl.config.schema import SHORT_FORM_NAME, ClusterEntry
 from pvectl.core.secret import Secret
 from pvectl.errors import ConfigError, UsageError
-
-SHORT_FORM_NAME = "proxmox"
-"""The cluster's name where the short form gives it none."""
 
 T = TypeVar("T")
 _LARGEST_CA_FILE = 1024 * 1024

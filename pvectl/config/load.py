@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 from msgspec import Struct, structs
 
 from pvectl.config.check import Checked, check
-from pvectl.config.clusters import SHORT_FORM_NAME, Connections, ResolvedCluster, choose_cluster, resolve
+from pvectl.config.clusters import Connections, ResolvedCluster, choose_cluster, resolve
 from pvectl.config.document import Entry, Kind, Mark, Node, Scalar, Sequence
 from pvectl.config.document import Mapping as Map
 from pvectl.config.guarded import is_credential, read_guarded
 from pvectl.config.places import CONNECTIONS, JOBS, find_config_dir, nothing_in
 from pvectl.config.problems import ConfigProblems, Problem, shown_key
-from pvectl.config.schema import ClusterEntry, ProxmoxFile, PvectlFile, SingleHost, Tls
+from pvectl.config.schema import SHORT_FORM_NAME, ClusterEntry, ProxmoxFile, PvectlFile, SingleHost, Tls
 
 __all__ = [
     "ConfigProblems",
@@ -51,13 +51,17 @@ def load_connections(directory: Path, env: Mapping[str, str] | None = None) -> C
         ConfigError: it is not there or cannot be read.
     """
     path = directory / CONNECTIONS
+    env = os.environ if env is None else env
     try:
         guarded = read_guarded(path, limit=_LARGEST)
     except FileNotFoundError:
         raise nothing_in(directory) from None
-    if _gives_a_secret(guarded.content) and not is_credential(path, os.environ if env is None else env):
+    if _gives_a_secret(guarded.content) and not is_credential(path, env):
         guarded.refuse_when_others_read("a token's secret")
-    return connections_in(guarded.content, path)
+    connections = connections_in(guarded.content, path)
+    if any(entry.token_value for entry in connections.clusters.values()) and not is_credential(path, env):
+        guarded.refuse_when_others_read("a token's secret")
+    return connections
 
 
 def connections_in(content: bytes, path: Path) -> Connections:
@@ -79,7 +83,7 @@ def connections_in(content: bytes, path: Path) -> Connections:
 
 
 def _gives_a_secret(content: bytes) -> bool:
-    """Whether some line that is no comment gives token_value; asked before parsing, so that a typo elsewhere cannot hide an open file."""
+    """Whether it looks like that before it is parsed, so that a typo elsewhere cannot hide an open file."""
     return any(b"token_value" in line.split(b"#", 1)[0] for line in content.splitlines())
 
 

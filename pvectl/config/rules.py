@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from msgspec import Struct
 
 from pvectl.config.problems import nearest, shown
-from pvectl.config.schema import ClusterEntry, ProxmoxFile, Tls
+from pvectl.config.schema import SHORT_FORM_NAME, ClusterEntry, ProxmoxFile, Tls
 
 WRONG = object()
 """Stands for a value that was given but already found wrong; rules look at what was given, not only at what is good."""
@@ -50,9 +50,11 @@ def _host_rules(given: Mapping[str, object]) -> Iterator[Remark]:
     hosts = given.get("hosts")
     if not isinstance(hosts, tuple):
         return
+    seen: set[str] = set()
     for index, host in enumerate(hosts):
-        if host in hosts[:index]:
+        if host in seen:
             yield Remark(key=f"hosts[{index}]", message=f"the host {shown(host)} stands there twice", hint="take one of them out")
+        seen.add(host)
         if host.startswith("http://") and given.get("allow_http_loopback") is not True:
             yield Remark(
                 key=f"hosts[{index}]",
@@ -80,12 +82,13 @@ def _proxmox_file(given: Mapping[str, object]) -> Iterator[Remark]:
     elif "proxmox" not in given and ("clusters" not in given or clusters == {}):
         yield Remark(key="", message="names no cluster", hint="pvectl config init writes an example to fill in")
     default = given.get("default_cluster")
-    if isinstance(default, str) and isinstance(clusters, dict) and default not in clusters:
-        close = nearest(default, clusters)
+    names = list(clusters) if isinstance(clusters, dict) else [SHORT_FORM_NAME] if "proxmox" in given else []
+    if isinstance(default, str) and names and default not in names:
+        close = nearest(default, names)
         yield Remark(
             key="default_cluster",
             message=f"there is no cluster {shown(default)}",
-            hint=f"did you mean {close}?" if close else f"known are: {', '.join(clusters)}" if clusters else None,
+            hint=f"did you mean {close}?" if close else f"known are: {', '.join(names)}",
         )
 
 

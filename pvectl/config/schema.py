@@ -9,6 +9,9 @@ from msgspec import Meta, Struct
 
 from pvectl.core.secret import Secret
 
+SHORT_FORM_NAME = "proxmox"
+"""What the cluster is called where the short form gives it no name."""
+
 Host = Annotated[
     str,
     Meta(

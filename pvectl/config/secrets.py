@@ -108,9 +108,11 @@ def _printed(process: subprocess.Popen[bytes], limit: float) -> bytes:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Nothing of it stays behind; the group may live on after its leader."""
+    """Nothing of a program that did not end by itself stays behind."""
     import contextlib
     import signal
 
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+    # once it was waited for, its number may belong to somebody else
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)

@@ -303,6 +303,10 @@ def test_only_true_and_false_are_booleans(tmp_path: Path, word: str, hint: str |
             "proxmox: {host: x, user: a@pve, token_name: ops, token_value: x}\nclusters: {}",
             [(1, 10, "proxmox", "stands beside clusters, and only one can be meant")],
         ),
+        (
+            "proxmox: {host: x, user: a@pve, token_name: ops, token_value: x}\ndefault_cluster: lab",
+            [(2, 18, "default_cluster", "there is no cluster 'lab'")],
+        ),
         ("proxmox: {host: x}", [(1, 10, "proxmox", f"lacks {key}") for key in ("user", "token_name", "token_value")]),
     ],
 )

@@ -112,6 +112,27 @@ def test_the_pure_parser_decides_as_the_c_parser_does(text: str) -> None:
         assert _PLACE.sub("", repr(fast)) == _PLACE.sub("", repr(slow))
 
 
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    "content",
+    [
+        "".join(f"k{n}: 1\n" for n in range(25_000)),
+        "clusters: {lab: {hosts: [" + "a, " * 60_000 + "a]}}",
+        "clusters:\n" + "".join(f"  c{n}: x\n" for n in range(20_000)),
+        "- " * 100_000,
+        "[" * 200_000,
+        "a: " + "'" * 200_001,
+        "? " * 100_000,
+        "{a: " * 50_000,
+        "#" * 250_000,
+    ],
+    ids=["unknown keys", "one host again and again", "clusters", "dashes", "brackets", "quotes", "questions", "braces", "a comment"],
+)
+def test_a_large_file_full_of_mistakes_is_answered_at_once(tmp_path: Path, content: str) -> None:
+    with pytest.raises(ConfigProblems):
+        load_connections(write(tmp_path, content))
+
+
 def test_the_pure_parser_serves_where_there_is_no_c_parser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(yaml, "CSafeLoader")
     assert load_connections(write(tmp_path, GOOD)).clusters["lab"].hosts == ("pve1.lan", "pve2.lan:8006")
