@@ -56,9 +56,14 @@ def status(call: Call) -> dict[str, Any]:
 
 
 def metadata(call: Call) -> dict[str, Any]:
-    """GET /cluster/ceph/metadata: daemons by `id@host`, OSDs as a list."""
+    """GET /cluster/ceph/metadata: daemons by `id@host`, OSDs as a list; the versions alone are told without Ceph, too."""
+    version = (call.world.ceph or {}).get("version", "19.2.3")
+    versions = (
+        {host: {"version": {"str": version, "parts": version.split(".")}} for host in sorted(call.world.nodes)} if call.world.ceph else {}
+    )
+    if call.params.get("scope") == "versions":
+        return {"node": versions}
     ceph = _ceph(call)
-    version = ceph.get("version", "19.2.3")
 
     def daemons(kind: str) -> dict[str, Any]:
         return {
@@ -70,7 +75,7 @@ def metadata(call: Call) -> dict[str, Any]:
         "mgr": daemons("mgrs"),
         "mds": daemons("mds"),
         "osd": [{"id": int(osd["id"]), "hostname": osd["host"], "ceph_version_short": version} for osd in ceph.get("osds", [])],
-        "node": {host: {"version": {"str": version, "parts": version.split(".")}} for host in sorted(call.world.nodes)},
+        "node": versions,
     }
 
 
@@ -79,4 +84,6 @@ def command_safety(call: Call) -> dict[str, Any]:
     ceph = _ceph(call)
     daemon = f"{call.params['service']}.{call.params['id']}"
     unsafe = daemon in ceph.get("unsafe", ())
-    return {"safe": int(not unsafe), "status": f"stopping {daemon} would make data unavailable" if unsafe else ""}
+    if unsafe:
+        return {"safe": False, "status": f"stopping {daemon} would make data unavailable"}
+    return {"safe": True}

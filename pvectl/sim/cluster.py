@@ -82,6 +82,8 @@ class SimCluster:
 
         def change() -> None:
             guest = self.world.guests[vmid]
+            if not self.world.nodes[guest.node].online:
+                raise ValueError(f"guest {vmid} cannot start, its node {guest.node} is off")
             if not guest.runs:
                 self.world.bring_up(guest)
 

@@ -6,11 +6,16 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from pvectl.sim.guests import cpu_of, mem_of, traffic_of, uptime_of
+from pvectl.sim.refusals import died
 from pvectl.sim.resources import node_load
-from pvectl.sim.tags import allowed_tags
+from pvectl.sim.tags import allowed_tags, split_tags
 
 if TYPE_CHECKING:
     from pvectl.sim.call import Call
+    from pvectl.sim.inventory import Node
+    from pvectl.sim.world import World
+
+METRICS_PATIENCE = 20.0
 
 FOR_EVERYBODY = ("console", "tag-style")
 ALWAYS_SET = {"description": "", "mac_prefix": "BC:24:11"}
@@ -133,46 +138,52 @@ def cluster_log(call: Call) -> list[dict[str, Any]]:
 
 
 def metrics(call: Call) -> dict[str, Any]:
-    """GET /cluster/metrics/export: not filtered by VM.Audit; a node that does not answer is left out without a word."""
-    world, now = call.world, int(call.world.now)
-    nodes = [node for node in world.members if node.status == "online"]
-    if call.params.get("local-only"):
-        nodes = [node for node in nodes if node.name == call.node]
+    """GET /cluster/metrics/export: what each node's pvestatd measured last, not filtered by VM.Audit.
+
+    A node that does not answer is left out without a word, after twenty seconds (pve-manager PVE/API2/Cluster/MetricServer.pm).
+    """
+    world, params = call.world, call.params
+    named = split_tags(params.get("node-list", ""))
+    members = {node.name: node for node in world.members}
+    unknown = [name for name in named if name not in members]
+    if unknown:
+        raise died(f"Requested node-list contains unknown nodes - {', '.join(unknown)}")
+    asked = named or ([call.node] if params.get("local-only") else list(members))
+    points: list[dict[str, Any]] = []
+    for name in asked:
+        node = members[name]
+        if not node.online:
+            continue
+        if node.status == "hangs" and name != call.node:
+            call.takes(METRICS_PATIENCE)
+            continue
+        points += _measured(world, node)
+    start = params.get("start-time")
+    points = [point for point in points if start is None or point["timestamp"] > start]
+    return {"data": sorted(points, key=itemgetter("timestamp"))}
+
+
+def _measured(world: World, node: Node) -> list[dict[str, Any]]:
+    told = node.last_broadcast(world.now)
+    if told is None:
+        return []
     points: list[dict[str, Any]] = []
 
     def add(subject: str, kind: str, **values: float) -> None:
-        points.extend({"id": subject, "timestamp": now, "metric": metric, "value": value, "type": kind} for metric, value in values.items())
-
-    for node in nodes:
-        cpu, mem = node_load(world, node)
-        add(
-            f"node/{node.name}",
-            "gauge",
-            uptime=node.uptime(world.now),
-            cpu_current=cpu,
-            cpu_max=node.maxcpu,
-            mem_used=mem,
-            mem_total=node.maxmem,
+        points.extend(
+            {"id": subject, "timestamp": int(told), "metric": metric, "value": value, "type": kind} for metric, value in values.items()
         )
-        for guest in world.guests_on(node.name):
-            subject = f"{guest.type}/{guest.vmid}"
-            traffic = traffic_of(guest.started_at, world.now, guest.vmid)
-            add(
-                subject,
-                "gauge",
-                uptime=uptime_of(guest.started_at, world.now),
-                cpu_current=cpu_of(guest, world.now),
-                cpu_max=guest.maxcpu,
-                mem_used=mem_of(guest),
-                mem_total=guest.maxmem,
-            )
-            add(subject, "derive", net_in=traffic["netin"], net_out=traffic["netout"])
-        for storage in world.storages.values():
-            if storage.on(node.name) and storage.value(node.name, "active"):
-                add(
-                    f"storage/{node.name}/{storage.name}",
-                    "gauge",
-                    disk_used=storage.value(node.name, "used"),
-                    disk_total=storage.value(node.name, "total"),
-                )
-    return {"data": points}
+
+    cpu, mem = node_load(world, node)
+    add(f"node/{node.name}", "gauge", uptime=node.uptime(told), cpu_current=cpu, cpu_max=node.maxcpu, mem_used=mem, mem_total=node.maxmem)
+    for guest in world.guests_on(node.name):
+        subject, size = f"{guest.type}/{guest.vmid}", guest.seen()
+        traffic = traffic_of(guest.started_at, told, guest.vmid)
+        add(subject, "gauge", uptime=uptime_of(guest.started_at, told), cpu_current=cpu_of(guest, told), cpu_max=size.maxcpu)
+        add(subject, "gauge", mem_used=mem_of(guest), mem_total=size.maxmem)
+        add(subject, "derive", net_in=traffic["netin"], net_out=traffic["netout"])
+    for storage in world.storages.values():
+        if storage.on(node.name) and storage.value(node.name, "active"):
+            used, total = storage.value(node.name, "used"), storage.value(node.name, "total")
+            add(f"storage/{node.name}/{storage.name}", "gauge", disk_used=used, disk_total=total)
+    return points

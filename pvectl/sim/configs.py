@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from pvectl.sim.guests import find
 from pvectl.sim.inventory import Guest, config_path, lock_path
-from pvectl.sim.parameters import DIGEST, GUEST_ID, NODE, SNAPSHOT, SWITCH, TEXT, Parameter, Schema
+from pvectl.sim.parameters import DIGEST, GUEST_ID, NODE, SNAPSHOT, SWITCH, TEXT, Parameter, Schema, format_of
 from pvectl.sim.refusals import bad_parameters, died
 from pvectl.sim.tags import check_tag_change, split_tags, stored_tags, wrong_tags
-from pvectl.sim.tasks import LOCK_PATIENCE, Pause, Task, TaskError, Worker, fork, lock_is_free_in
+from pvectl.sim.tasks import LOCK_PATIENCE, Task, TaskError, Worker, fork, lock_is_free_in, locked
 
 if TYPE_CHECKING:
-    from pvectl.sim.call import Call
+    from pvectl.sim.call import Call, Handler
 
 ROOT_ONLY = "Only root may use this option."
 WORDS = re.compile(r"(net|ide|scsi|virtio|sata|serial|mp|unused|hostpci|usb|parallel|numa|ipconfig|dev)\d+")
@@ -56,6 +56,9 @@ HANDLED = frozenset(["node", "vmid", "digest", "delete", "revert", "skiplock", "
 HOT = frozenset(["tags", "description", "name", "hostname", "onboot", "startup", "protection", "lock", "template", "parent"])
 
 
+DNS_NAME = Parameter(wrong=format_of(re.compile(r"(?!-)[a-zA-Z0-9-]+(?<!-)(\.(?!-)[a-zA-Z0-9-]+(?<!-))*"), "DNS name"))
+
+
 def _option_schema(texts: str, integers: str, switches: str, numbers: str = "cpulimit") -> dict[str, Parameter]:
     return {
         **dict.fromkeys(texts.split(), TEXT),
@@ -65,6 +68,7 @@ def _option_schema(texts: str, integers: str, switches: str, numbers: str = "cpu
         "tags": TAGS,
         "description": DESCRIPTION,
         "startup": STARTUP,
+        **{name: DNS_NAME for name in ("name", "hostname") if name in texts.split()},
     }
 
 
@@ -83,14 +87,17 @@ def write_schema(kind: str) -> dict[str, Parameter]:
 
 
 def typed(kind: str, key: str, raw: str) -> Any:
-    """A configuration value as the API gives it: numbers for numeric options, text for the others."""
+    """A configuration value as the API gives it: numbers for numeric options, text for the others; None for nonsense."""
     parameter = OPTIONS[kind].get(key)
     if parameter is None or parameter.kind == "string":
         return raw
-    return float(raw) if "." in raw else int(raw)
+    try:
+        return float(raw) if "." in raw else int(raw)
+    except ValueError:
+        return None
 
 
-def read(kind: str) -> Any:
+def read(kind: str) -> Handler:
     """GET config."""
 
     def answer(call: Call) -> dict[str, Any]:
@@ -106,7 +113,7 @@ def read(kind: str) -> Any:
                 lines |= guest.pending
                 for key in guest.pending_deletes:
                     lines.pop(key, None)
-        shown = {key: typed(kind, key, raw) for key, raw in lines.items()}
+        shown = {key: value for key, raw in lines.items() if (value := typed(kind, key, raw)) is not None}
         if "snaptime" in shown:
             shown["snaptime"] = int(shown["snaptime"])
         if "tags" in shown and wrong_tags(shown["tags"]) is not None:
@@ -116,7 +123,7 @@ def read(kind: str) -> Any:
     return answer
 
 
-def pending(kind: str) -> Any:
+def pending(kind: str) -> Handler:
     """GET pending: every option with the value that waits for the next start."""
 
     def answer(call: Call) -> list[dict[str, Any]]:
@@ -136,7 +143,7 @@ def pending(kind: str) -> Any:
     return answer
 
 
-def write(kind: str) -> Any:
+def write(kind: str) -> Handler:
     """PUT config: synchronous, answers null."""
 
     def answer(call: Call) -> None:
@@ -162,11 +169,7 @@ def write_later(call: Call) -> str:
     guest = find(call, "qemu")
 
     def work(task: Task) -> Worker:
-        wait = lock_is_free_in(call.world, guest)
-        if wait:
-            yield Pause(call.world.now + min(wait, LOCK_PATIENCE))
-        if wait > LOCK_PATIENCE:
-            raise TaskError(f"can't lock file '{lock_path('qemu', guest.vmid)}' - got timeout")
+        yield from locked(call.world, task, guest, lock_path("qemu", guest.vmid))
         task.lines += [f"update VM {guest.vmid}: " + " ".join(f"-{key} {value}" for key, value in changes.items())]
         problem = _apply(call, "qemu", guest, changes, deletes)
         if problem is not None:
@@ -226,6 +229,9 @@ def _apply(call: Call, kind: str, guest: Guest, changes: dict[str, str], deletes
             guest.pending_deletes[key] = 0
         else:
             guest.config.pop(key, None)
+    for key in split_tags(call.params.get("revert", "")):
+        guest.pending.pop(key, None)
+        guest.pending_deletes.pop(key, None)
     for key, value in changes.items():
         if guest.runs and key not in HOT and kind == "qemu":
             guest.pending[key] = value

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from pvectl.sim import ha
 from pvectl.sim.inventory import Guest, config_path
 from pvectl.sim.refusals import died
 from pvectl.sim.tags import wrong_tags
 
 if TYPE_CHECKING:
-    from pvectl.sim.call import Call
+    from pvectl.sim.call import Call, Handler
     from pvectl.sim.world import World
 
 PRESSURE = ("pressurecpufull", "pressurecpusome", "pressureiofull", "pressureiosome", "pressurememoryfull", "pressurememorysome")
@@ -57,13 +58,13 @@ def list_lxc(call: Call) -> list[dict[str, Any]]:
     return _list(call, "lxc")
 
 
-def current(kind: str) -> Any:
+def current(kind: str) -> Handler:
     """GET status/current."""
 
     def answer(call: Call) -> dict[str, Any]:
         guest = find(call, kind)
         row = _row(call.world, guest, full=True)
-        row["ha"] = {"managed": 1, **ha_fields(call.world, guest)} if guest.ha else {"managed": 0}
+        row["ha"] = {"managed": 1, **ha_fields(call.world, guest)} if ha.managed(guest) else {"managed": 0}
         if kind == "qemu":
             if "vga" in guest.config:
                 row["clipboard"] = None
@@ -76,12 +77,11 @@ def current(kind: str) -> Any:
 
 def ha_fields(world: World, guest: Guest) -> dict[str, Any]:
     """What the HA manager knows about a guest of its own."""
-    ha = guest.ha or {}
-    known = {"state": ha.get("crm_state", ha.get("state")) if world.ha.get("manager", True) else None}
-    return known if world.since_9 else {**known, "group": ha.get("group")}
+    known = {"state": ha.manager_state(world, guest)}
+    return known if world.since_9 else {**known, "group": (guest.ha or {}).get("group")}
 
 
-def snapshots(kind: str) -> Any:
+def snapshots(kind: str) -> Handler:
     """GET snapshot: every snapshot, and `current` as "You are here!"."""
 
     def answer(call: Call) -> list[dict[str, Any]]:

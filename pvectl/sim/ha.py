@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pvectl.sim.inventory import Guest
+from pvectl.sim.inventory import Guest, Node
 from pvectl.sim.tasks import fork
 
 if TYPE_CHECKING:
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pvectl.sim.world import World
 
 CRM_ROUND = 10.0
+LRM_ROUND = 5.0
+DEAD = "old timestamp - dead?"
 
 
 def running(world: World) -> bool:
@@ -19,14 +21,57 @@ def running(world: World) -> bool:
     return bool(world.ha.get("manager", True)) and world.name is not None
 
 
+def managed(guest: Guest) -> bool:
+    """Whether the HA manager decides over the guest."""
+    return guest.ha is not None and guest.ha.get("state", "started") != "ignored"
+
+
+def manager_state(world: World, guest: Guest) -> str | None:
+    """The state the manager has the guest's service in; None while it knows nothing of it."""
+    ha = guest.ha
+    if ha is None or not running(world) or ha.get("state") == "ignored":
+        return None
+    state: str = ha.get("crm_state") or ("started" if ha.get("state", "started") == "started" else "stopped")
+    return state
+
+
+def shown_state(world: World, guest: Guest) -> str:
+    """The state as the status page words it (pve-ha-manager PVE/HA/Tools.pm get_verbose_service_state)."""
+    wanted = (guest.ha or {}).get("state", "started")
+    state = manager_state(world, guest)
+    if wanted == "ignored":
+        return "ignored"
+    if state is None:
+        return "queued"
+    if state == "stopped":
+        return {"started": "starting", "disabled": "disabled"}.get(wanted, state)
+    if state == "started":
+        if not guest.runs:
+            return "starting"
+        return "stopping" if wanted in {"stopped", "disabled"} else state
+    return "clearing error flag" if state == "error" and wanted == "disabled" else state
+
+
 def request(world: World, guest: Guest, wish: str, timeout: int | None) -> None:
-    """The guest's resource is asked to start or stop; the request stays in force until the opposite comes."""
+    """Ask the manager to start or stop the guest's service.
+
+    A start changes the resource at once (`ha-manager set`); a stop waits for the manager's next round (`crm-command stop`). Either
+    stays in force until the opposite comes.
+    """
     assert guest.ha is not None
-    guest.ha["state"] = "started" if wish == "start" else "stopped"
     world.note("HA request", guest.vmid, wish)
+    if wish == "start":
+        guest.ha["state"] = "started"
     if running(world):
-        guest.ha["crm_state"] = "request_start" if wish == "start" else "request_stop"
-        world.timeline.after(CRM_ROUND, lambda: _carry_out(world, guest, wish, timeout))
+        world.timeline.after(CRM_ROUND, lambda: _hear(world, guest, wish, timeout))
+
+
+def _hear(world: World, guest: Guest, wish: str, timeout: int | None) -> None:
+    if guest.ha is None or not running(world) or not world.quorate():
+        return
+    if wish == "stop":
+        guest.ha["state"], guest.ha["crm_state"] = "stopped", "request_stop"
+    world.timeline.after(LRM_ROUND, lambda: _carry_out(world, guest, wish, timeout))
 
 
 def _carry_out(world: World, guest: Guest, wish: str, timeout: int | None) -> None:
@@ -102,43 +147,53 @@ def status(call: Call) -> list[dict[str, Any]]:
     ]
     services = [guest for guest in world.guests.values() if guest.ha is not None]
     active = running(world) and bool(services or world.ha.get("master"))
+    master = master_of(world) or here
     if active:
-        online = [node.name for node in world.members if node.online]
-        master = world.ha.get("master") or (online[0] if online else here)
-        alive = quorate and master in online
-        state = "active" if alive else "old timestamp - dead?"
-        rows.append({"id": "master", "type": "master", "node": master, "timestamp": now, "status": f"{master} ({state}, {_stamp(now)})"})
-        for node in world.members:
-            mode = node.ha_state if node.ha_state == "maintenance" else "active" if any(g.node == node.name for g in services) else "idle"
-            mode = mode if node.online else "old timestamp - dead?"
-            rows.append(
-                {
-                    "id": f"lrm:{node.name}",
-                    "type": "lrm",
-                    "node": node.name,
-                    "timestamp": now,
-                    "status": f"{node.name} ({mode}, {_stamp(now)})",
-                }
-            )
-    if world.since_9 and quorate:
-        armed = "armed" if active else "standby"
-        rows.append(
-            {
-                "id": "fencing",
-                "type": "fencing",
-                "node": here,
-                "armed-state": armed,
-                "status": "armed" if active else "standby (CRM watchdog standby)",
-            }
-        )
-    rows += [_service_row(world, guest) for guest in services]
-    return rows
+        alive = quorate and world.nodes[master].online
+        text = f"{master} ({'active' if alive else DEAD}, {_stamp(now)})"
+        rows.append({"id": "master", "type": "master", "node": master, "timestamp": now, "status": text})
+    if world.since_9:
+        text = "armed (CRM watchdog active)" if active else "standby (CRM watchdog standby)"
+        rows.append({"id": "fencing", "type": "fencing", "node": master, "armed-state": text.split()[0], "status": text})
+    if active:
+        rows += [_lrm_row(world, node, busy=any(guest.node == node.name for guest in services)) for node in world.members]
+    return rows + [_service_row(world, guest) for guest in services]
+
+
+def master_of(world: World) -> str | None:
+    """The node whose CRM decides."""
+    named = world.ha.get("master")
+    return str(named) if named else next((node.name for node in world.members if node.online), None)
+
+
+def node_state(world: World, node: Node) -> str | None:
+    """What the manager calls a node; None when none is at work."""
+    if node.ha_state is not None:
+        return node.ha_state
+    if not running(world) or not any(guest.ha is not None for guest in world.guests.values()):
+        return None
+    return "online" if node.online else "unknown"
+
+
+def _lrm_row(world: World, node: Node, *, busy: bool) -> dict[str, Any]:
+    now = int(world.now)
+    watchdog = "active" if busy and node.online else "standby"
+    if not node.online:
+        mode = DEAD
+    elif node.ha_state == "maintenance":
+        mode = "maintenance mode"
+    elif node.powering_off:
+        mode = "restart mode" if node.powering_off == "reboot" else "shutdown mode"
+    else:
+        mode = "active" if busy else "idle"
+    words = [mode, f"watchdog {watchdog}", _stamp(now)] if world.since_9 else [mode, _stamp(now)]
+    return {"id": f"lrm:{node.name}", "type": "lrm", "node": node.name, "timestamp": now, "status": f"{node.name} ({', '.join(words)})"}
 
 
 def _service_row(world: World, guest: Guest) -> dict[str, Any]:
     ha, sid = guest.ha or {}, sid_of(guest)
     wanted = ha.get("state", "started")
-    state = ha.get("crm_state") or (wanted if running(world) else "queued")
+    state = shown_state(world, guest)
     row: dict[str, Any] = {
         "id": f"service:{sid}",
         "type": "service",
@@ -152,8 +207,8 @@ def _service_row(world: World, guest: Guest) -> dict[str, Any]:
     }
     if world.since_9:
         row["failback"] = ha.get("failback", 1)
-    if running(world):
-        row["crm_state"] = state
+    if (inner := manager_state(world, guest)) is not None:
+        row["crm_state"] = inner
     if ha.get("group") and not world.since_9:
         row["group"] = ha["group"]
     return row

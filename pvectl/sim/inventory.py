@@ -131,11 +131,6 @@ class Guest:
         """Whether the configuration says a guest agent is installed."""
         return bool(SWITCHED_ON.search(self.config.get("agent", "")))
 
-    @property
-    def nets(self) -> int:
-        """How many network devices it has."""
-        return sum(1 for key in self.config if re.fullmatch(r"net\d+", key))
-
     def seen(self) -> Seen:
         """What a broadcast of this moment would say."""
         if self.facts is None or self.facts[0] != self.version:

@@ -11,7 +11,7 @@ from pvectl.sim.tags import split_tags
 from pvectl.sim.tasks import Pause, Task, Worker, fork
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pvectl.sim.call import Call
     from pvectl.sim.world import World
@@ -32,7 +32,7 @@ def not_backed_up(call: Call) -> list[dict[str, Any]]:
     covered = {vmid for job in world.backup_jobs for vmid in _covered(world, job)}
     sees = world.access.sees_guest(call.who, "VM.Audit")
     return [
-        {"vmid": guest.vmid, "name": guest.name, "type": guest.type}
+        {"vmid": guest.vmid, "type": guest.type, **({"name": guest.name} if {"name", "hostname"} & guest.config.keys() else {})}
         for guest in world.guests.values()
         if guest.vmid not in covered and sees(guest.vmid)
     ]
@@ -49,7 +49,7 @@ def back_up(call: Call) -> str:
     return fork(world, call.node, "vzdump", subject, call.who, backing_up(world, guests)).upid
 
 
-def backing_up(world: World, guests: list[Guest]) -> Any:
+def backing_up(world: World, guests: list[Guest]) -> Callable[[Task], Worker]:
     """What a vzdump worker does, half a minute per guest."""
 
     def work(task: Task) -> Worker:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pvectl.sim import ha
 from pvectl.sim.bulk import stopping_all
 from pvectl.sim.inventory import Guest, Node, startup_of
-from pvectl.sim.power import managed, shutting_container_down, shutting_vm_down, starting
+from pvectl.sim.power import shutting_container_down, shutting_vm_down, starting
 from pvectl.sim.refusals import died
 from pvectl.sim.tasks import Pause, Task, Worker, abort, fork
 
@@ -60,7 +60,7 @@ def go_down(world: World, node: Node, *, reboot: bool = False) -> None:
     policy = _shutdown_policy(world, reboot=reboot)
     if ha.running(world):
         for guest in list(world.guests_on(node.name)):
-            if managed(guest) and guest.runs:
+            if ha.managed(guest) and guest.runs:
                 _lrm_lets_go(world, node, guest, policy)
     fork(world, node.name, "stopall", "", ROOT, stopping_all(world, node.name, None, 180, ROOT, force=True))
     _leave_when_quiet(world, node)
@@ -108,26 +108,34 @@ def boot(world: World, node: Node) -> None:
     world.note("node up", node.name)
     fork(world, node.name, "startall", "", ROOT, _starting_all(world, node))
     for guest in list(world.guests_on(node.name)):
-        if managed(guest) and guest.ha is not None and guest.ha.get("state", "started") == "started" and ha.running(world):
+        if ha.managed(guest) and guest.ha is not None and guest.ha.get("state", "started") == "started" and ha.running(world):
             ha.request(world, guest, "start", None)
 
 
 def _starting_all(world: World, node: Node) -> Callable[[Task], Worker]:
+    """What pve-guests.service does at boot: wait for quorum, drop backup locks left over, start what is to start, one by one."""
+
     def work(task: Task) -> Worker:
-        while not world.quorate():
-            yield Pause(world.now + 1.0)
-        guests = [guest for guest in world.guests_on(node.name) if guest.onboot and not guest.template and not managed(guest)]
+        if not world.quorate():
+            task.lines.append("waiting for quorum ...")
+            while not world.quorate():
+                yield Pause(world.now + 1.0)
+            task.lines.append("got quorum")
+        for guest in world.guests_on(node.name):
+            if guest.lock == "backup":
+                del guest.config["lock"]
+                task.lines.append(f"removed left over backup lock from '{guest.vmid}'!")
+        guests = [guest for guest in world.guests_on(node.name) if guest.onboot and not guest.template and not ha.managed(guest)]
         for guest in sorted(guests, key=_boot_order):
             if guest.runs:
                 continue
-            word, kind = ("VM", "qmstart") if guest.type == "qemu" else ("CT", "vzstart")
+            word, kind, pause = ("VM", "qmstart", 3) if guest.type == "qemu" else ("CT", "vzstart", 0)
             task.lines.append(f"Starting {word} {guest.vmid}")
-            child = fork(world, node.name, kind, str(guest.vmid), ROOT, starting(world, guest.type, node.name, guest.vmid))
-            while child.running:
-                yield Pause(world.now + 0.5)
-            if up := startup_of(guest).up:
+            fork(world, node.name, kind, str(guest.vmid), ROOT, starting(world, guest.type, node.name, guest.vmid))
+            up = startup_of(guest).up
+            if up:
                 task.lines.append(f"Waiting for {up} seconds (startup delay)")
-                yield Pause(world.now + up)
+            yield Pause(world.now + (pause if up is None else up))
 
     return work
 
@@ -186,7 +194,7 @@ def _recover(world: World, node: Node) -> None:
     others = [other for other in world.members if other.online and not other.powering_off]
     for guest in list(world.guests_on(node.name)):
         if (
-            not (managed(guest) and guest.ha and guest.ha.get("state", "started") == "started")
+            not (ha.managed(guest) and guest.ha and guest.ha.get("state", "started") == "started")
             or guest.ha.get("crm_state") == "freeze"
             or not others
         ):

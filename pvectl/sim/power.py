@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from pvectl.sim import ha
 from pvectl.sim.configs import ROOT_ONLY
 from pvectl.sim.inventory import Guest, lock_path, startup_of
 from pvectl.sim.refusals import bad_parameters, died
@@ -32,7 +33,7 @@ def start(kind: str) -> Callable[[Call], str]:
         if kind == "lxc" and guest is not None and guest.runs:
             raise died(f"CT {call.vmid} already running")
         world.require_quorum()
-        if guest is not None and managed(guest):
+        if guest is not None and ha.managed(guest):
             return _queue_ha(call, guest, "start")
         return fork(
             world,
@@ -60,7 +61,7 @@ def shutdown(kind: str) -> Callable[[Call], str]:
             if not force:
                 raise died("VM is paused - cannot shutdown")
             hard = True
-        if guest is not None and managed(guest):
+        if guest is not None and ha.managed(guest):
             return _queue_ha(call, guest, "stop", timeout=SHUTDOWN_WAIT if timeout is None else timeout)
         if kind == "qemu":
             work = stopping_vm(world, call.node, call.vmid) if hard else shutting_vm_down(world, call.node, call.vmid, timeout, force=force)
@@ -81,9 +82,9 @@ def stop(kind: str) -> Callable[[Call], str]:
         overrule = bool(call.params.get("overrule-shutdown"))
         if kind == "lxc" and (guest is None or not guest.runs):
             raise died(f"CT {call.vmid} not running")
-        if guest is not None and managed(guest):
+        if guest is not None and ha.managed(guest):
             if overrule:
-                raise bad_parameters({"overrule-shutdown": "not applicable for HA resources"})
+                raise bad_parameters({"overrule-shutdown": "Not applicable for HA resources."})
             return _queue_ha(call, guest, "stop", timeout=0)
         overruled = _overrule(call, kind) if overrule else []
         work = stopping_vm(world, call.node, call.vmid, overruled) if kind == "qemu" else _stopping_container(world, guest, overruled)
@@ -120,6 +121,17 @@ def resume(call: Call) -> str:
     return fork(world, call.node, "qmresume", str(call.vmid), call.who, work).upid
 
 
+def asking_ha(world: World, guest: Guest, wish: str, timeout: int | None) -> Callable[[Task], Worker]:
+    """What a hastart or hastop worker does: it hands in a request and is done."""
+
+    def work(task: Task) -> Worker:
+        task.lines.append(f"Requesting HA {wish} for {'VM' if guest.type == 'qemu' else 'CT'} {guest.vmid}")
+        yield Pause(world.now + 2.0)
+        ha.request(world, guest, wish, timeout)
+
+    return work
+
+
 def migrating(world: World, guest: Guest, to: str, takes: float) -> Callable[[Task], Worker]:
     """What a qmigrate or vzmigrate worker does: the guest is locked, and moves at the very end."""
 
@@ -139,11 +151,6 @@ def migrating(world: World, guest: Guest, to: str, takes: float) -> Callable[[Ta
     return work
 
 
-def managed(guest: Guest) -> bool:
-    """Whether the HA manager decides over the guest."""
-    return guest.ha is not None and guest.ha.get("state", "started") != "ignored"
-
-
 def starting(world: World, kind: str, node: str, vmid: int) -> Callable[[Task], Worker]:
     """What a qmstart or vzstart worker does."""
     word, thing = ("VM", "vm") if kind == "qemu" else ("CT", "CT")
@@ -157,6 +164,7 @@ def starting(world: World, kind: str, node: str, vmid: int) -> Callable[[Task], 
             raise TaskError(f"you can't start a {thing} if it's a template")
         if guest.lock == "backup" and guest.runs:
             # a backup has started the process; the guest goes on in it
+            world.set_status(guest, "running")
             return
         if guest.lock != "suspended":
             _refuse_locked(guest)
@@ -188,7 +196,9 @@ def shutting_vm_down(
         if not skip_lock:
             _refuse_locked(guest)
         wait = timeout if timeout is not None else startup_of(guest).down or SHUTDOWN_WAIT
-        if guest.agent_enabled and guest.agent != "ok":
+        mute = guest.agent_enabled and guest.agent != "ok"
+        task.frees_at = world.now + wait + (AGENT_PING if mute else 0)
+        if mute:
             yield Pause(world.now + AGENT_PING, guest)
             channel = "qga" if world.since_9 else "qmp"
             task.lines.append(f"QEMU Guest Agent is not running - VM {vmid} {channel} command 'guest-ping' failed - got timeout")
@@ -231,6 +241,7 @@ def shutting_container_down(world: World, guest: Guest, timeout: int, *, force: 
         world.ask_to_shut_down(guest)
         # lxc-stop takes a timeout of 0 as "wait for ever", and so does the worker
         deadline = float("inf") if timeout == 0 and not force else world.now + timeout
+        task.frees_at = deadline + (0 if force else timeout + 5)
         yield from _until_down(world, guest, deadline)
         if _alive(guest) and force:
             yield from _kill(world, guest)
@@ -281,14 +292,7 @@ def _overrule(call: Call, kind: str) -> list[str]:
 
 
 def _queue_ha(call: Call, guest: Guest, wish: str, *, timeout: int | None = None) -> str:
-    from pvectl.sim.ha import request
-
-    def work(task: Task) -> Worker:
-        task.lines.append(f"Requesting HA {wish} for {'VM' if guest.type == 'qemu' else 'CT'} {guest.vmid}")
-        yield Pause(call.world.now + 2.0)
-        request(call.world, guest, wish, timeout)
-
-    return fork(call.world, call.node, f"ha{wish}", str(guest.vmid), call.who, work).upid
+    return fork(call.world, call.node, f"ha{wish}", str(guest.vmid), call.who, asking_ha(call.world, guest, wish, timeout)).upid
 
 
 def _guest(call: Call, kind: str) -> Guest | None:
@@ -309,6 +313,6 @@ def _refuse_locked(guest: Guest) -> None:
 
 
 def _root_only(call: Call, *names: str) -> None:
-    wrong: dict[str, Any] = {name: ROOT_ONLY for name in names if call.params.get(name) is not None}
+    wrong: dict[str, Any] = {name: ROOT_ONLY for name in names if call.params.get(name)}
     if wrong and call.who != "root@pam":
         raise bad_parameters(wrong)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pvectl.sim import ha
 from pvectl.sim.guests import cpu_of, traffic_of, uptime_of
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def _guest_row(world: World, guest: Guest, told: float | None, now: float) -> di
     if "lock" in config:
         row["lock"] = config["lock"]
     if guest.ha is not None:
-        row["hastate"] = guest.ha.get("crm_state") or guest.ha.get("state", "started")
+        row["hastate"] = ha.manager_state(world, guest) or guest.ha.get("state", "started")
     return row
 
 
@@ -198,6 +199,6 @@ def _only_here(world: World, node: Node) -> dict[str, Any]:
     row: dict[str, Any] = {}
     if told is not None and world.now - told <= FORGOTTEN_AFTER:
         row["cgroup-mode"] = 2
-    if node.ha_state is not None:
-        row["hastate"] = node.ha_state
+    if (state := ha.node_state(world, node)) is not None:
+        row["hastate"] = state
     return row

@@ -23,7 +23,7 @@ from pvectl.sim import (
     tasklists,
 )
 from pvectl.sim.call import Call, Handler, Permission, Route, anyone, needs
-from pvectl.sim.parameters import COUNT, GUEST_ID, NODE, SWITCH, TEXT, Parameter, Schema
+from pvectl.sim.parameters import COUNT, GUEST_ID, NODE, STORAGE, SWITCH, TEXT, Parameter, Schema
 
 AT_NODE: Schema = {"node": NODE}
 AT_GUEST: Schema = {"node": NODE, "vmid": GUEST_ID}
@@ -51,7 +51,10 @@ METRICS: Schema = {"history": SWITCH, "local-only": SWITCH, "node-list": TEXT, "
 DISKS: Schema = {**AT_NODE, "skipsmart": SWITCH, "include-partitions": SWITCH, "type": Parameter(choices=("unused", "journal_disks"))}
 VZDUMP: Schema = {
     **AT_NODE,
-    **dict.fromkeys(("vmid", "storage", "mode", "compress", "mailto", "mailnotification", "notes-template"), TEXT),
+    **dict.fromkeys(("compress", "mailto", "mailnotification", "notes-template"), TEXT),
+    "vmid": bulk.VMIDS,
+    "storage": STORAGE.optional(),
+    "mode": Parameter(choices=("snapshot", "suspend", "stop")),
     "all": SWITCH,
 }
 LOGIN: Schema = {

@@ -63,7 +63,7 @@ def check_tag_change(world: World, caller: Caller, before: str, after: str) -> N
         return
     registered = set(world.options.get("registered-tags") or ())
     free = (world.options.get("user-tag-access") or {}).get("user-allow", "free") == "free"
-    allowed = set(allowed_tags(world, caller))
+    allowed = set() if free else set(allowed_tags(world, caller))
     for tag in sorted(set(split_tags(before)) ^ set(split_tags(after))):
         if tag in registered or not (free or tag in allowed):
             raise lacks("/", f"Sys.Modify for modifying tag '{tag}'")

@@ -154,7 +154,9 @@ def find(world: World, node: str, upid: str) -> Task | None:
 
 
 def _matches(task: Task, params: Any) -> bool:
-    if "userfilter" in params and params["userfilter"] not in task.user.partition("!")[0]:
+    # the list of running tasks has not split the token off the user yet
+    user = task.user if task.running else task.user.partition("!")[0]
+    if params.get("userfilter", "").lower() not in user.lower():
         return False
     if "typefilter" in params and task.type != params["typefilter"]:
         return False
@@ -162,8 +164,9 @@ def _matches(task: Task, params: Any) -> bool:
         return False
     if task.starttime < params.get("since", task.starttime) or task.starttime > params.get("until", task.starttime):
         return False
-    if params.get("errors") and task.status == "OK":
-        return False
+    if params.get("errors"):
+        # takes the place of `statusfilter`, and lists warnings all the same
+        return task.status != "OK"
     return "statusfilter" not in params or _kind(task) in split_tags(params["statusfilter"])
 
 

@@ -54,6 +54,8 @@ class Task:
     worker: Worker | None = None
     wakes_at: float | None = None
     """When a running worker next does something."""
+    frees_at: float | None = None
+    """When it will let go of the lock at the latest, unless the guest is down before."""
     held: Guest | None = None
     """The guest whose configuration lock it holds."""
     killed: str | None = None
@@ -146,9 +148,11 @@ def lock_is_free_in(world: World, guest: Guest) -> float:
     holder = guest.holder
     if holder is None:
         return 0.0
-    if holder.wakes_at is None:
+    due = holder.frees_at or holder.wakes_at
+    if due is None:
         return LOCK_PATIENCE + 1
-    due = holder.wakes_at if guest.down_due is None else min(holder.wakes_at, guest.down_due)
+    if guest.down_due is not None:
+        due = min(due, guest.down_due)
     return max(0.0, due - world.now)
 
 

@@ -122,10 +122,6 @@ class World:
         guest = self.guests.get(vmid)
         return guest if guest is not None and guest.type == kind and guest.node == node else None
 
-    def pool_of(self, vmid: int) -> str | None:
-        """The pool a guest belongs to."""
-        return next((pool for pool, members in self.access.pools.items() if vmid in members), None)
-
     def touch(self, guest: Guest) -> None:
         """Call before changing what a broadcast tells about the guest."""
         node = self.nodes[guest.node]

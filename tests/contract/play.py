@@ -79,6 +79,9 @@ def in_answer(stage: Stage, recording: Recording, seen: Seen) -> list[str]:
     here = sorted((name, value) for name, value in seen.headers if name.lower() not in PASSING_HEADERS)
     found += [f"header {name}: recorded {value!r}, not seen" for name, value in there if (name, value) not in here]
     found += [f"header {name}: seen {value!r}, not recorded" for name, value in here if (name, value) not in there]
+    lengths = [any(name.lower() == "content-length" for name, _ in headers) for headers in (recording.get("headers"), seen.headers)]
+    if lengths[0] != lengths[1]:
+        found.append(f"header Content-Length: recorded {lengths[0]}, seen {lengths[1]}")
     if len(there) != len(here) and not found:
         found.append(f"header: recorded {there}, seen {here}")
     return found + in_body(stage, recording, seen)
@@ -247,6 +250,9 @@ def timeline_of_one_guest(stage: Stage, recording: Recording) -> list[str]:
         recorded = {key: value for key, value in wanted.items() if key.endswith("status")}
         if seen != recorded:
             found.append(f"value after {after} s: recorded {recorded}, seen {seen}")
+    uptimes = [wanted["resources.uptime"] for _, wanted in there]
+    if uptimes not in (sorted(uptimes), sorted(uptimes, reverse=True)):
+        found.append(f"back and forth: recorded uptimes {uptimes}, seen none of it")
     return found
 
 

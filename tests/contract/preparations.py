@@ -265,15 +265,6 @@ def stopped_container(stage: Stage) -> None:
     stage.cluster.stop_guest(200)
 
 
-def broadcast_just_sent(stage: Stage) -> None:
-    """A start timeline begins right after a broadcast: the list does not know yet."""
-    for _ in range(120):
-        before = stage.get("/cluster/resources?type=node")[0]["uptime"]
-        settle(stage, 0.1)
-        if stage.get("/cluster/resources?type=node")[0]["uptime"] != before:
-            return
-
-
 def archive_of_bulk(stage: Stage) -> None:
     own = {task_of(stage, "bulk", name) for name in ("start_101", "start_106")}
     add_history(stage, [row for row in rows_of(stage, "bulk", "tasks_archive_since_typefilter") if row["upid"] not in own])
@@ -336,10 +327,5 @@ BEFORE: dict[tuple[str, str], Callable[[Stage], None]] = {
     ("lxc", "ign_shutdown_overruled_end"): overrule_container,
     ("lxc", "final_current"): stopped_container,
     ("staleness", "start_105"): wait(12),
-    ("staleness", "start_timeline"): wait(0),
     ("bulk", "start_106"): both(stop(101), archive_of_bulk),
 }
-
-
-def group_names(version: str, group: str) -> list[str]:
-    return [recording.name for recording in group_of(version, group)]

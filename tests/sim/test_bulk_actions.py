@@ -73,3 +73,38 @@ def test_the_bulk_action_takes_an_array_and_no_comma_list() -> None:
 def test_8_knows_no_bulk_action() -> None:
     path = "/cluster/bulk-action/guest/shutdown"
     assert Lab({"version": "8.4"}).refused("POST", path) == (501, f"Method 'POST {path}' not implemented")
+
+
+def test_the_bulk_action_skips_what_is_off_or_paused_with_a_warning() -> None:
+    cluster = Lab({"guests": [vm(101, status="stopped"), vm(102, status="paused"), vm(103)]})
+    upid = cluster.post("/cluster/bulk-action/guest/shutdown", **wishes({"force-stop": 0}))
+    assert cluster.finish(upid)[0] == "WARNINGS: 2"
+    assert cluster.task_log(upid)[:4] == [
+        "Shutting down all guests",
+        "WARN: Skipping VM 101, not running.",
+        "WARN: Skipping VM 102, resume paused VM before shutdown.",
+        "Shutting down VM 103 (Timeout = 180 seconds)",
+    ]
+
+
+def test_the_bulk_action_fails_for_guests_of_a_node_that_is_off() -> None:
+    cluster = Lab({"guests": [vm(101), vm(300, node="pve2")]})
+    cluster.cluster.crash_node("pve2")
+    ended, _ = cluster.finish(cluster.post("/cluster/bulk-action/guest/shutdown"))
+    assert ended == "Some guests failed to shutdown 300"
+
+
+def test_a_named_ha_guest_is_only_asked_to_stop() -> None:
+    cluster = Lab({"guests": [vm(101, ha={"state": "started"})]})
+    upid = cluster.post("/nodes/pve1/stopall", vms="101")
+    assert cluster.finish(upid)[0] == "OK"
+    assert cluster.cluster.guest(101).status == "running"
+    assert [task.type for task in cluster.cluster.tasks()] == ["stopall", "hastop"]
+
+
+def test_no_more_workers_run_at_once_than_the_datacenter_allows() -> None:
+    guests = [vm(100 + number, shutdown_s=10) for number in range(4)]
+    wide, narrow = Lab({"guests": guests}), Lab({"guests": guests, "options": {"max_workers": 1}})
+    took = [lab.finish(lab.post("/nodes/pve1/stopall"))[1] for lab in (wide, narrow)]
+    assert took[0] < 20
+    assert took[1] >= 40

@@ -33,7 +33,10 @@ def test_a_shutdown_is_ok_at_once_and_the_guest_goes_down_later() -> None:
 def test_the_request_stays_in_force() -> None:
     cluster = lab()
     cluster.finish(cluster.post("/nodes/pve1/qemu/100/status/shutdown"))
+    assert cluster.get("/cluster/ha/resources")[0]["state"] == "started"
+    cluster.advance(10)
     assert cluster.get("/cluster/ha/resources")[0]["state"] == "stopped"
+    assert cluster.row("qemu/100")["hastate"] == "request_stop"
     cluster.advance(60)
     assert state(cluster) == "stopped"
 
@@ -84,7 +87,7 @@ def test_without_a_manager_at_work_requests_only_queue() -> None:
 
 def test_the_status_lists_quorum_master_lrms_and_services() -> None:
     kinds = [row["type"] for row in lab().get("/cluster/ha/status/current")]
-    assert kinds == ["quorum", "master", "lrm", "lrm", "lrm", "fencing", "service"]
+    assert kinds == ["quorum", "master", "fencing", "lrm", "lrm", "lrm", "service"]
 
 
 def test_an_orderly_power_off_lets_other_nodes_take_over() -> None:
@@ -129,3 +132,49 @@ def test_8_knows_groups_and_no_fencing_row() -> None:
     rows = cluster.get("/cluster/ha/status/current")
     assert "fencing" not in {row["type"] for row in rows}
     assert rows[-1]["group"] == "prefer"
+
+
+def test_nodes_are_known_to_the_manager_only_when_there_is_something_to_manage() -> None:
+    assert lab().row("node/pve1")["hastate"] == "online"
+    assert "hastate" not in Lab({"guests": [vm(100)]}).row("node/pve1")
+
+
+def test_a_node_in_maintenance_or_on_its_way_down_shows_in_its_lrm() -> None:
+    cluster = lab(vm(100, shutdown_s=30, ha={"state": "started"}), nodes={"pve1": {}, "pve2": {"ha_state": "maintenance"}})
+    cluster.cluster.power_off("pve1")
+    lrms = {row["node"]: row["status"] for row in cluster.get("/cluster/ha/status/current", via="pve2") if row["type"] == "lrm"}
+    assert "shutdown mode" in lrms["pve1"]
+    assert "maintenance mode" in lrms["pve2"]
+    cluster.advance(120)
+    lrms = {row["node"]: row["status"] for row in cluster.get("/cluster/ha/status/current", via="pve2") if row["type"] == "lrm"}
+    assert "old timestamp - dead?" in lrms["pve1"]
+
+
+def test_a_guest_that_starts_and_one_that_stops_say_so() -> None:
+    cluster = lab(
+        vm(100, status="stopped", ha={"state": "started", "crm_state": "started"}), vm(101, ha={"state": "stopped", "crm_state": "started"})
+    )
+    assert (state(cluster, 100), state(cluster, 101)) == ("starting", "stopping")
+
+
+def test_a_stop_cannot_overrule_a_shutdown_of_an_ha_guest() -> None:
+    answer = lab().ask("POST", "/nodes/pve1/qemu/100/status/stop", params={"overrule-shutdown": 1})
+    assert answer.errors == {"overrule-shutdown": "Not applicable for HA resources."}
+
+
+def test_a_frozen_service_starts_again_with_its_node() -> None:
+    nodes = {"pve1": {"boot_s": 30}, "pve2": {}, "pve3": {}}
+    cluster = lab(vm(100, ha={"state": "started"}), ct(200, ha={"state": "started"}), nodes=nodes)
+    cluster.post("/nodes/pve1/status", command="reboot")
+    cluster.advance(60)
+    cluster.advance(120)
+    for vmid in (100, 200):
+        assert (cluster.cluster.guest(vmid).node, cluster.cluster.guest(vmid).status) == ("pve1", "running")
+
+
+def test_without_quorum_the_manager_does_nothing() -> None:
+    cluster = lab()
+    cluster.finish(cluster.post("/nodes/pve1/qemu/100/status/shutdown"))
+    cluster.cluster.lose_quorum()
+    cluster.advance(120)
+    assert cluster.cluster.guest(100).status == "running"

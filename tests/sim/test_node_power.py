@@ -219,6 +219,16 @@ def test_a_crash_leaves_the_lock_of_a_backup_behind() -> None:
     assert cluster.cluster.guest(100).lock == "backup"
 
 
+def test_a_backup_lock_left_over_is_dropped_at_boot_and_no_other() -> None:
+    cluster = lab(there(100), there(101))
+    cluster.post("/nodes/pve2/vzdump", vmid=100)
+    cluster.cluster.lock(101, "migrate")
+    cluster.cluster.crash_node("pve2")
+    cluster.cluster.wake("pve2")
+    cluster.advance(70)
+    assert (cluster.cluster.guest(100).lock, cluster.cluster.guest(101).lock) == (None, "migrate")
+
+
 def test_what_is_off_is_missing_from_the_history() -> None:
     cluster = lab()
     cluster.cluster.crash_node("pve2")

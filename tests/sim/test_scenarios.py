@@ -78,3 +78,21 @@ def test_ten_thousand_guests_are_no_burden() -> None:
     lab.advance(10)
     lab.shown()
     assert lab.cluster.guest(1000).row is not first
+
+
+def test_nothing_runs_on_a_node_that_is_off() -> None:
+    lab = Lab({"nodes": {"pve1": {}, "pve2": {"status": "offline"}}, "guests": [vm(100, node="pve2")]})
+    assert lab.cluster.guest(100).status == "stopped"
+    with pytest.raises(ValueError, match="pve2 is off"):
+        lab.cluster.start(100)
+
+
+def test_states_and_locks_can_be_set_by_hand() -> None:
+    lab = Lab({"guests": [vm(100, lock="backup")]})
+    lab.cluster.unlock(100)
+    lab.cluster.set_guest_status(100, "io-error")
+    assert "lock" not in lab.row("qemu/100")
+    current = lab.get("/nodes/pve1/qemu/100/status/current")
+    assert (current["status"], current["qmpstatus"]) == ("running", "io-error")
+    lab.advance(10)
+    assert lab.row("qemu/100")["status"] == "io-error"

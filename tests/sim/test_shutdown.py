@@ -235,3 +235,9 @@ def test_a_vm_can_be_paused_and_resumed() -> None:
     assert cluster.cluster.guest(100).status == "paused"
     cluster.finish(cluster.post("/nodes/pve1/qemu/100/status/resume"))
     assert cluster.cluster.guest(100).status == "running"
+
+
+def test_starting_a_vm_that_a_backup_holds_paused_lets_it_run() -> None:
+    cluster = lab(vm(100, status="paused", lock="backup"))
+    assert cluster.finish(cluster.post("/nodes/pve1/qemu/100/status/start"))[0] == "OK"
+    assert cluster.cluster.guest(100).status == "running"

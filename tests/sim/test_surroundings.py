@@ -16,6 +16,10 @@ RIGHTS: dict[str, Any] = {
     "acl": [{"path": "/nodes", "ugid": "blind@pve", "roleid": "NodeAudit"}],
 }
 
+LOCAL_ONLY: dict[str, Any] = {"local-only": 1}
+SINCE_NOON: dict[str, Any] = {"start-time": NOON}
+ELSEWHERE: dict[str, Any] = {"node-list": "pve9"}
+
 
 def test_netstat_betrays_running_guests_that_the_lists_hide() -> None:
     lab = Lab({"guests": [vm(100, nets=2), ct(200), vm(101, nets=0), vm(102, status="stopped")], **RIGHTS})
@@ -31,7 +35,9 @@ def test_the_metrics_export_hides_no_guest_and_drops_nodes_that_do_not_answer() 
         row["id"] for row in lab.get("/cluster/metrics/export")["data"]
     }
     lab.cluster.hang_node("pve2")
-    subjects = {row["id"] for row in lab.get("/cluster/metrics/export")["data"]}
+    answer = lab.ask("GET", "/cluster/metrics/export")
+    subjects = {row["id"] for row in answer.data["data"]}
+    assert answer.delay_s == 20.0
     assert {"node/pve2", "qemu/300"}.isdisjoint(subjects)
 
 
@@ -127,6 +133,7 @@ def test_guests_no_backup_job_covers_are_listed() -> None:
 def test_no_ceph_is_a_500_that_says_so() -> None:
     for path in ("/cluster/ceph/status", "/cluster/ceph/metadata"):
         assert Lab({}).refused("GET", path) == (500, "binary not installed: /usr/bin/ceph-mon")
+    assert Lab({}).get("/cluster/ceph/metadata", scope="versions") == {"node": {}}
 
 
 def test_ceph_tells_where_its_daemons_are_and_which_may_not_stop() -> None:
@@ -141,7 +148,7 @@ def test_ceph_tells_where_its_daemons_are_and_which_may_not_stop() -> None:
     assert set(metadata["mon"]) == {"pve1@pve1", "pve2@pve2", "pve3@pve3"}
     assert [osd["hostname"] for osd in metadata["osd"]] == ["pve1", "pve2", "pve3"]
     safe = {osd: lab.get("/nodes/pve1/ceph/cmd-safety", service="osd", id=str(osd), action="stop")["safe"] for osd in (0, 1)}
-    assert safe == {0: 1, 1: 0}
+    assert safe == {0: True, 1: False}
     assert lab.get("/cluster/ceph/status")["health"]["status"] == "HEALTH_OK"
     lab.cluster.crash_node("pve3")
     assert lab.get("/cluster/ceph/status")["health"]["status"] == "HEALTH_WARN"
@@ -244,3 +251,11 @@ def test_nodes_and_replication_can_change_while_they_run() -> None:
     assert {row["name"]: row["state"] for row in lab.get("/nodes/pve1/services")}["corosync"] == "dead"
     assert lab.get("/nodes/pve1/config")["wakeonlan"] == "aa:bb:cc:dd:ee:ff"
     assert lab.get("/nodes/pve1/replication")[0]["fail_count"] == 2
+
+
+def test_metrics_can_be_asked_of_one_node_and_of_those_that_are_new() -> None:
+    lab = Lab({"guests": [vm(100), vm(300, node="pve2")]})
+    rows = lab.get("/cluster/metrics/export", **LOCAL_ONLY)["data"]
+    assert {row["id"].partition("/")[2].partition("/")[0] for row in rows if not row["id"].startswith("qemu")} == {"pve1"}
+    assert lab.get("/cluster/metrics/export", **SINCE_NOON)["data"] == []
+    assert lab.refused("GET", "/cluster/metrics/export", **ELSEWHERE)[1] == "Requested node-list contains unknown nodes - pve9"

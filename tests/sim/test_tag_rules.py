@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pvectl.sim.parameters import COUNT, SWITCH, verify
 from pvectl.sim.tags import stored_tags, wrong_tags
+from pvectl.sim.wire import ApiError
 from tests.sim.asking import Lab, ct, vm
 
 EDITOR = "ed@pve!tok"
@@ -229,3 +231,67 @@ def test_a_snapshot_is_read_by_name() -> None:
 
 def test_wrong_tags_says_nothing_about_good_ones() -> None:
     assert wrong_tags("a;B,c_d 1.2+3-4") is None
+
+
+def test_a_change_gives_up_on_a_shutdown_that_first_waits_for_a_dead_agent() -> None:
+    cluster = Lab({"guests": [vm(100, agent="dead", acpi=False)]})
+    cluster.post("/nodes/pve1/qemu/100/status/shutdown", timeout=30)
+    assert cluster.put_config(100, tags="x").reason.endswith("got timeout")
+    cluster.advance(25)
+    assert cluster.put_config(100, tags="x").status == 200
+
+
+def test_a_change_as_a_task_waits_for_the_lock_like_any_other_task() -> None:
+    cluster = Lab({"guests": [vm(100, acpi=False), vm(101, shutdown_s=4)]})
+    for vmid in (100, 101):
+        cluster.post(f"/nodes/pve1/qemu/{vmid}/status/shutdown")
+    late, soon = (cluster.post(f"/nodes/pve1/qemu/{vmid}/config", tags="x") for vmid in (100, 101))
+    assert cluster.finish(soon)[0] == "OK"
+    assert cluster.finish(late)[0] == "can't lock file '/var/lock/qemu-server/lock-100.conf' - got timeout"
+
+
+def test_hardware_taken_away_from_a_running_vm_goes_with_its_next_start() -> None:
+    cluster = Lab({"guests": [vm(100, config={"balloon": 512})]})
+    cluster.put_config(100, delete="balloon")
+    assert {"key": "balloon", "value": 512, "delete": 0} in cluster.get("/nodes/pve1/qemu/100/pending")
+    assert "balloon" not in cluster.config(100)
+    assert cluster.get("/nodes/pve1/qemu/100/config", current=1)["balloon"] == 512
+
+
+def test_options_of_the_datacenter_can_change_while_it_runs() -> None:
+    cluster = lab()
+    cluster.cluster.set_options(registered_tags=["secret"])
+    assert cluster.put_config(100, token=EDITOR, tags="secret").status == 403
+
+
+def test_a_whole_number_in_json_may_look_like_a_fraction() -> None:
+    assert verify({"timeout": COUNT, "forceStop": SWITCH}, {"timeout": 3.0, "forceStop": False}) == {"timeout": 3, "forceStop": 0}
+    with pytest.raises(ApiError) as refused:
+        verify({"timeout": COUNT}, {"timeout": 2.5})
+    assert refused.value.answer.errors == {"timeout": "type check ('integer') failed - got '2.5'"}
+
+
+def test_a_network_device_may_be_given_by_its_number() -> None:
+    cluster = lab()
+    assert cluster.put_config(100, net0="virtio,bridge=vmbr1").status == 200
+    assert cluster.config(100)["net0"] == "virtio,bridge=vmbr1"
+
+
+def test_a_pending_change_can_be_taken_back() -> None:
+    cluster = lab()
+    cluster.put_config(100, memory="4096")
+    assert cluster.put_config(100, revert="memory").status == 200
+    assert cluster.config(100)["memory"] == "2048"
+
+
+def test_a_name_is_a_dns_name() -> None:
+    wrong = {"name": "invalid format - value does not look like a valid DNS name\n"}
+    for name in ("-x", "a b", "a..b", "x_y"):
+        assert lab().wrong("PUT", "/nodes/pve1/qemu/100/config", name=name) == wrong
+    assert lab().put_config(100, name="db-1.example.org").status == 200
+
+
+def test_nonsense_written_by_hand_is_not_shown() -> None:
+    cluster = lab()
+    cluster.cluster.set_config(100, onboot="yes")
+    assert "onboot" not in cluster.config(100)

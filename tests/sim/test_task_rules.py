@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pvectl.sim.wire import Request
 from tests.sim.asking import NOON, ROOT_TOKEN, Lab, vm
 
 POWER = "power@pve!power"
@@ -74,12 +75,14 @@ def test_since_and_until_look_at_the_start_so_a_long_backup_escapes() -> None:
         ({"vmid": 100}, ["qmshutdown", "qmstart"]),
         ({"userfilter": "power"}, ["qmstart"]),
         ({"userfilter": POWER}, []),
+        ({"userfilter": "POWER@"}, ["qmstart"]),
         ({"errors": 1}, ["qmshutdown", "qmstart", "vzdump"]),
         ({"statusfilter": "ok"}, ["qmstart"]),
         ({"statusfilter": "warning"}, ["qmstart"]),
         ({"statusfilter": "error"}, ["vzdump"]),
         ({"statusfilter": "unknown"}, ["qmshutdown"]),
         ({"statusfilter": "ok,warning"}, ["qmstart", "qmstart"]),
+        ({"statusfilter": "ok", "errors": 1}, ["qmshutdown", "qmstart", "vzdump"]),
     ],
 )
 def test_filters_narrow_the_list(params: dict[str, Any], expected: list[str]) -> None:
@@ -194,3 +197,12 @@ def test_a_backup_locks_its_guest_while_it_runs() -> None:
     assert cluster.row("qemu/100")["lock"] == "backup"
     assert cluster.finish(upid)[0] == "OK"
     assert "lock" not in cluster.row("qemu/100")
+
+
+def test_a_user_with_a_ticket_sees_own_tasks_and_no_others_in_the_cluster_list() -> None:
+    tasks = [{"type": "qmstart", "user": "u@pve", "started_ago": 60}, {"type": "vzdump", "user": "root@pam", "started_ago": 60}]
+    cluster = Lab({"users": {"u@pve": {"password": "secret1"}}, "tasks": tasks})
+    ticket = cluster.ask("POST", "/access/ticket", token=None, params={"username": "u@pve", "password": "secret1"}).data["ticket"]
+    cookie = f"PVEAuthCookie={ticket}"
+    request = Request(method="GET", path="/cluster/tasks", params={}, authorization=None, cookie=cookie, node="pve1", headers={})
+    assert kinds(cluster.cluster.answer(request).data) == ["qmstart"]
