@@ -1,0 +1,69 @@
+"""Which of the selected guests are asked to shut down, and why the others are left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from pvectl.core.model import Guest, GuestType
+from pvectl.core.plan import Decision, Plan, Reason, Shutdown, Verdict
+
+# PVE::HA::Config::vm_is_ha_managed of pve-ha-manager: a resource in this state is left alone by the HA manager
+_HA_IGNORED = "ignored"
+
+
+def plan(guests: Iterable[Guest], *, excluded: Iterable[Guest] = (), timeout: int, force_stop: bool = False, now: datetime) -> Plan:
+    """One decision for each guest, in vmid order; `timeout` is what each guest gets to shut down, in whole seconds from 1 up.
+
+    `excluded` are guests the selection took away: they are named, and never touched, even when they stand among `guests` as well.
+    """
+    if timeout < 1:
+        # PVE waits for ever on a container with timeout=0, and gives up on a VM at once (recorded on PVE 8.4 and 9.2)
+        raise ValueError(f"a guest needs at least one second to shut down, got {timeout}")
+    spared = {guest.vmid: guest for guest in excluded}
+    asked = {guest.vmid: guest for guest in guests} | spared
+    action = {vmid: Shutdown(guest=guest, timeout=timeout, force_stop=force_stop) for vmid, guest in asked.items()}
+    return Plan(made_at=now, decisions=tuple(_decision(action[vmid], excluded=vmid in spared) for vmid in sorted(asked)))
+
+
+def reason_to_keep(guest: Guest) -> tuple[Verdict, Reason, str] | None:
+    """Why this guest is not to be asked to shut down, with a sentence for people; None when it may be."""
+    if guest.template:
+        return Verdict.KEEP, Reason.TEMPLATE, "it is a template, and templates never run"
+    if guest.status == "unknown":
+        detail = f"its status is unknown: node {guest.node} is offline or has stopped reporting, and nothing is switched off unseen"
+        return Verdict.BLIND, Reason.STATUS_UNKNOWN, detail
+    if guest.is_off:
+        return Verdict.KEEP, Reason.ALREADY_OFF, "it is stopped already"
+    if guest.status == "paused":
+        return Verdict.KEEP, Reason.PAUSED, "it is paused, and Proxmox VE does not shut a paused guest down: resume it first"
+    if guest.status != "running":
+        return Verdict.KEEP, Reason.PAUSED, f"its status is '{guest.status}', and only a running guest can shut down: look at its console"
+    if guest.lock:
+        return Verdict.KEEP, Reason.LOCKED, f"it is locked ({guest.lock}): other work is going on with it, try again when that has ended"
+    if guest.hastate is not None and guest.hastate != _HA_IGNORED:
+        return Verdict.KEEP, Reason.HA_MANAGED, _ha_detail(guest)
+    return None
+
+
+def _decision(action: Shutdown, *, excluded: bool) -> Decision:
+    guest = action.guest
+    if excluded:
+        return Decision(subject=guest.subject, verdict=Verdict.KEEP, reason=Reason.EXCLUDED, detail="the selection takes it away")
+    kept = reason_to_keep(guest)
+    if kept is not None:
+        verdict, reason, detail = kept
+        return Decision(subject=guest.subject, verdict=verdict, reason=reason, detail=detail)
+    detail = f"shut down within {action.timeout} s" + (", then stopped by force" if action.force_stop else "")
+    return Decision(subject=guest.subject, verdict=Verdict.ACT, reason=Reason.REQUESTED, detail=detail, action=action)
+
+
+def _ha_detail(guest: Guest) -> str:
+    if guest.type == GuestType.QEMU:
+        kind, force = "vm", ", and stop it by force after 60 s"
+    else:
+        kind, force = "ct", ""
+    return (
+        f"the HA manager runs it (state {guest.hastate}): a shutdown would set its HA state to stopped for good{force}; "
+        f"if that is wanted, run: ha-manager set {kind}:{guest.vmid} --state stopped"
+    )

@@ -1,0 +1,127 @@
+"""What a token can be used for, and what it should not be able to."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+
+from pvectl.core import privileges
+from pvectl.core.checkup import Check, Health
+from pvectl.core.privileges import GRAVE, Held
+
+TOKEN = "pvectl@pve!ops"
+AUDIT = {"VM.Audit": True, "Sys.Audit": True}
+
+
+class Line(NamedTuple):
+    path: str
+    type: str
+    ugid: str
+    roleid: str
+    propagate: bool = True
+
+
+Rights = dict[str, dict[str, bool]]
+
+
+def held(*more: str, acl: tuple[Line, ...] | None = (), token_id: str = TOKEN, but: Rights | None = None) -> Held:
+    """A token that may look at everything, and has `more` everywhere, but at some paths other rights."""
+    everywhere = AUDIT | dict.fromkeys(more, True)
+    rights = dict.fromkeys(("/", "/vms", "/access", "/nodes/pve1", "/nodes/pve2"), everywhere)
+    return Held(token_id=token_id, rights=rights | (but or {}), acl=acl)
+
+
+def checks(of: Held) -> dict[str, Check]:
+    return {check.subject: check for check in privileges.of_rights(of, ["pve1", "pve2"])}
+
+
+def test_a_token_that_only_looks_is_all_right() -> None:
+    told = checks(held())
+
+    assert told["see"].health is Health.OK
+    assert {told[subject].health for subject in ("tags", "vm", "node")} == {Health.NOTE}
+    assert told["excess"].health is Health.OK
+
+
+def test_what_is_missing_for_a_purpose_is_granted_to_the_user_and_to_the_token() -> None:
+    told = checks(held())["vm"]
+
+    assert told.mend == (
+        'pveum role add PvectlGuestPower --privs "VM.Audit VM.PowerMgmt"',
+        "pveum acl modify /vms --users pvectl@pve --roles PvectlGuestPower",
+        "pveum acl modify /vms --tokens 'pvectl@pve!ops' --roles PvectlGuestPower",
+    )
+
+
+def test_a_new_rule_stands_beside_the_old_one_because_a_deeper_one_would_replace_it() -> None:
+    acl = (Line("/", "user", "pvectl@pve", "Mine"), Line("/vms", "token", TOKEN, "Mine"), Line("/vms/7", "token", TOKEN, "Mine"))
+    lines = checks(held(acl=acl))["tags"].mend
+
+    assert "pveum acl modify / --users pvectl@pve --roles PvectlTagger" in lines
+    assert "pveum acl modify /vms --tokens 'pvectl@pve!ops' --roles PvectlTagger" in lines
+
+
+def test_rights_over_nodes_are_never_granted_on_all_of_them_at_once() -> None:
+    lines = checks(held(acl=(Line("/", "user", "pvectl@pve", "Mine"),)))["node"].mend
+
+    assert all("/nodes/pve1 " in line for line in lines[1:])
+
+
+@pytest.mark.parametrize(
+    ("paths", "missing"),
+    [
+        ({"/vms": {"Sys.Audit": True}}, "VM.Audit on /vms"),
+        ({"/vms": {"VM.Audit": False}}, "VM.Audit on /vms"),
+        ({"/": {"VM.Audit": True}}, "Sys.Audit on /"),
+        ({"/nodes/pve2": {}}, "Sys.Audit on /nodes/pve2"),
+    ],
+)
+def test_s01_what_sight_lacks_is_a_problem(paths: Rights, missing: str) -> None:
+    told = checks(held(but=paths))["see"]
+
+    assert told.health is Health.PROBLEM
+    assert told.message.endswith(f"for want of {missing}")
+
+
+def test_a_right_on_some_guests_only_is_not_taken_for_one_on_all() -> None:
+    told = checks(held(but={"/vms/100": {"VM.PowerMgmt": False}}))["vm"]
+
+    assert told.health is Health.NOTE
+    assert "only on 1 path below /vms" in told.message
+
+
+@pytest.mark.parametrize("privilege", GRAVE)
+def test_each_grave_privilege_is_a_warning_that_says_what_a_thief_could_do(privilege: str) -> None:
+    told = checks(held(privilege))["excess"]
+
+    assert told.health is Health.WARNING
+    assert f"{GRAVE[privilege]} ({privilege})" in told.message
+
+
+def test_many_grave_privileges_are_all_named() -> None:
+    told = checks(held(*GRAVE))["excess"]
+
+    assert all(privilege in told.message for privilege in GRAVE)
+    assert told.mend == ("pveum user token permissions pvectl@pve ops",)
+
+
+def test_a_superfluous_privilege_that_does_no_harm_is_a_note() -> None:
+    assert checks(held("Pool.Allocate"))["excess"].health is Health.NOTE
+
+
+def test_a_token_of_root_is_a_warning() -> None:
+    assert privileges.of_separation(held(token_id="root@pam!x")).health is Health.WARNING
+
+
+def test_a_token_without_rules_of_its_own_that_has_rights_is_not_fenced_in() -> None:
+    users = (Line("/", "user", "pvectl@pve", "PVEAuditor"),)
+    told = privileges.of_separation(held(acl=users))
+
+    assert told.health is Health.WARNING
+    assert told.mend[0] == "pveum user token modify pvectl@pve ops --privsep 1"
+    assert privileges.of_separation(held(acl=(*users, Line("/", "token", TOKEN, "PVEAuditor")))).health is Health.OK
+
+
+def test_where_the_rules_cannot_be_read_nothing_is_claimed() -> None:
+    assert privileges.of_separation(held(acl=None)).health is Health.NOT_CHECKED
