@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pvectl.core.model import ClusterView
     from pvectl.logs import Log
     from pvectl.pve.client import ProxmoxClient
-    from pvectl.pve.transport import Connection
+    from pvectl.pve.transport import Connection, Deadline
 
 READ_DEADLINE = 60
 
@@ -61,6 +61,7 @@ class Run:
         self._connection = connection
         self.reads_no_file = connection is not None
         self._client: ProxmoxClient | None = None
+        self._deadline: Deadline | None = None
         self._log = log
         self._at_the_end: list[Callable[[], object]] = []
         self.id = os.urandom(4).hex()
@@ -101,8 +102,8 @@ class Run:
             from pvectl.pve.client import ProxmoxClient
             from pvectl.pve.transport import Deadline
 
-            limit = Deadline(self.options.deadline or deadline)
-            self._client = ProxmoxClient.get_instance(self.connection(), deadline=limit, read_only=read_only)
+            self._deadline = Deadline(self.options.deadline or deadline)
+            self._client = ProxmoxClient.get_instance(self.connection(), deadline=self._deadline, read_only=read_only)
         return self._client
 
     def view(self, *, quorum: bool = False) -> ClusterView:
@@ -149,7 +150,10 @@ class Run:
             raise UsageError("nothing was changed: there is no terminal to ask on", hint=hint)
         self.stderr.write(f"{question} [y/N] ")
         self.stderr.flush()
-        return self.stdin.readline().strip().lower() in ("y", "yes")
+        answer = self.stdin.readline().strip().lower()
+        if self._deadline is not None:
+            self._deadline.begin_again()
+        return answer in ("y", "yes")
 
     @contextmanager
     def progress(self, title: str, total: int) -> Iterator[Progress | None]:

@@ -61,7 +61,8 @@ def carry_out(run: Run, edit: tagging.Edit, request: Request) -> Report:
     client = run.client(read_only=request.consent.dry_run, deadline=_DEADLINE)
     view = observe.look(client, run.clock)
     found = only_matched(picked(view, request.selectors, exclude=request.exclude))
-    plan = tagging.plan(found.guests, edit, excluded=found.excluded, now=run.clock.now())
+    case_sensitive = client.cluster_options().tags_case_sensitive
+    plan = tagging.plan(found.guests, edit, excluded=found.excluded, now=run.clock.now(), case_sensitive=case_sensitive)
     wording = Wording(
         question="Change the tags of {guests}?",
         progress="writing tags",

@@ -87,6 +87,7 @@ def shutdown(
     seconds = duration("--timeout", timeout, at_least=1)
     client = run.client(read_only=dry_run, deadline=act.longest_wait(seconds) + _TALK_S)
     view = observe.look(client, run.clock)
+    view = observe.look_closer(client, view, picked(view, selectors, exclude=exclude or ()).guests)
     found = only_matched(picked(view, selectors, exclude=exclude or ()))
     plan = core_shutdown.plan(found.guests, excluded=found.excluded, timeout=seconds, force_stop=force_stop, now=run.clock.now())
     wording = Wording(

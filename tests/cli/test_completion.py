@@ -219,7 +219,7 @@ def _loaded(home: Home, *words: str, **env: str) -> set[str]:
     """Which of the heavy modules a run of the command line loads."""
     program = (
         "import json, sys\n"
-        "from pvectl.__main__ import main\n"
+        "from pvectl.cli.app import main\n"
         "try:\n    main()\n"
         f"finally:\n    print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]), file=sys.stderr)\n"
     )

@@ -1,0 +1,243 @@
+"""ProxmoxClient: one verb per API call pvectl uses, each answering with values, over one strict session per run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, ClassVar, Self, TypeVar
+
+from proxmoxer.core import ProxmoxResource
+
+from pvectl.core.model import Guest, Node
+from pvectl.errors import PvectlError, UsageError
+from pvectl.pve import failures, parallel, paths, rows, strict_json
+from pvectl.pve.answers import (
+    AclEntry,
+    ActiveTask,
+    ClusterOptions,
+    ClusterStatus,
+    GuestConfig,
+    GuestNow,
+    HaResource,
+    NodeConfig,
+    QuorumDevice,
+    Resources,
+    Version,
+)
+from pvectl.pve.line import Answer
+from pvectl.pve.tasks import TaskState, Upid, parse_upid
+from pvectl.pve.transport import Connection, Deadline, Session
+
+__all__ = [
+    "AclEntry",
+    "ActiveTask",
+    "ClusterOptions",
+    "ClusterStatus",
+    "GuestConfig",
+    "GuestNow",
+    "HaResource",
+    "NodeConfig",
+    "ProxmoxClient",
+    "QuorumDevice",
+    "Resources",
+    "TaskState",
+    "Upid",
+    "Version",
+]
+
+T = TypeVar("T")
+
+
+class ProxmoxClient:
+    """The one client of a run; get it with `get_instance`, never by constructing it."""
+
+    _instance: ClassVar[ProxmoxClient | None] = None
+
+    def __init__(self, connection: Connection, *, deadline: Deadline, read_only: bool) -> None:
+        self.connection = connection
+        self.read_only = read_only
+        self._session = Session(connection, deadline=deadline, read_only=read_only)
+        self._api: Any = ProxmoxResource(base_url="/api2/json", session=self._session, serializer=_Undecoded())  # type: ignore[no-untyped-call]
+
+    @classmethod
+    def get_instance(
+        cls, connection: Connection | None = None, *, deadline: Deadline | None = None, read_only: bool = False
+    ) -> ProxmoxClient:
+        """The client of this run. The first call names the cluster; later ones may leave it out.
+
+        Raises:
+            UsageError: no cluster was named yet, or another one.
+            ConfigError: the connection cannot be used.
+        """
+        if cls._instance is None:
+            if connection is None:
+                raise UsageError("no cluster was named")
+            cls._instance = cls(connection, deadline=deadline or Deadline.never(), read_only=read_only)
+        elif connection is not None and connection.cluster != cls._instance.connection.cluster:
+            raise UsageError(f"this run speaks to cluster {cls._instance.connection.cluster}, not to {connection.cluster}")
+        return cls._instance
+
+    @classmethod
+    def reset_instance(cls) -> None:
+        """Forget the one client, for tests that start several runs in one process."""
+        if cls._instance is not None:
+            cls._instance.close()
+
+    def __repr__(self) -> str:
+        return f"ProxmoxClient({self.connection.cluster})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection; the next `get_instance` may name another cluster."""
+        self._session.close()
+        if ProxmoxClient._instance is self:
+            ProxmoxClient._instance = None
+
+    def in_parallel(self, calls: Sequence[Callable[[], T]], *, workers: int = parallel.MOST_WORKERS) -> list[T | PvectlError]:
+        """What each call answers, in order, or the error it raised; at most 8 at a time, each on a connection of its own."""
+        return parallel.in_parallel(calls, workers=workers)
+
+    # the cluster
+
+    def version(self) -> Version:
+        return rows.version(_data(self._api.version.get()), what="/version")
+
+    def resources(self) -> Resources:
+        """Everything this token may see, up to 300 s old."""
+        with rows.undisturbed():
+            return rows.resources(_rows(self._api.cluster.resources.get()), what="/cluster/resources")
+
+    def guests(self) -> tuple[Guest, ...]:
+        """All guests this token may see, up to 300 s old."""
+        with rows.undisturbed():
+            return rows.guests(_rows(self._api.cluster.resources.get(type="vm")), what="/cluster/resources")
+
+    def cluster_status(self) -> ClusterStatus:
+        return rows.cluster_status(_rows(self._api.cluster.status.get()), what="/cluster/status")
+
+    def votes(self) -> Mapping[str, int]:
+        """The votes of each member of the cluster; a standalone host has none."""
+        return rows.votes(_rows(self._api.cluster.config.nodes.get()), what="/cluster/config/nodes")
+
+    def quorum_device(self) -> QuorumDevice:
+        return rows.quorum_device(_data(self._api.cluster.config.qdevice.get()), what="/cluster/config/qdevice")
+
+    def cluster_options(self) -> ClusterOptions:
+        return rows.cluster_options(_data(self._api.cluster.options.get()), what="/cluster/options")
+
+    def ha_resources(self) -> tuple[HaResource, ...]:
+        return rows.ha_resources(_rows(self._api.cluster.ha.resources.get()), what="/cluster/ha/resources")
+
+    def permissions(self, path: str | None = None, userid: str | None = None) -> Mapping[str, Mapping[str, bool]]:
+        """Path to privilege to whether it propagates. Without `path` PVE leaves out what is not held and most of what is inherited."""
+        return rows.permissions(_data(self._api.access.permissions.get(path=path, userid=userid)), what="/access/permissions")
+
+    def acl(self) -> tuple[AclEntry, ...]:
+        return rows.acl(_rows(self._api.access.acl.get()), what="/access/acl")
+
+    # nodes
+
+    def nodes(self) -> tuple[Node, ...]:
+        return rows.nodes(_rows(self._api.nodes.get()), what="/nodes")
+
+    def node_guests(self, node: str, *, full: bool = False) -> tuple[Guest, ...]:
+        """The guests on a node, told by the node itself and so as fresh as can be; `full` tells paused from running."""
+        found: tuple[Guest, ...] = ()
+        for kind in ("qemu", "lxc"):
+            more = {"full": 1} if full and kind == "qemu" else {}
+            answer = self._node(node)(kind).get(**more)
+            found += rows.node_guests(_rows(answer), node=node, kind=kind, what=f"/nodes/{node}/{kind}")
+        return found
+
+    def netstat(self, node: str) -> frozenset[int]:
+        """The running guests that have a network card, whether this token may see them or not."""
+        return rows.netstat(_rows(self._node(node).netstat.get()), what=f"/nodes/{node}/netstat")
+
+    def node_time(self, node: str) -> int:
+        """The node's clock, in seconds since the epoch."""
+        return rows.node_time(_data(self._node(node).time.get()), what=f"/nodes/{node}/time")
+
+    def node_config(self, node: str) -> NodeConfig:
+        return rows.node_config(_data(self._node(node).config.get()), what=f"/nodes/{node}/config")
+
+    def active_tasks(self, node: str) -> tuple[ActiveTask, ...]:
+        """Tasks that are running on a node, or were until a moment ago; without Sys.Audit there, only this token's own."""
+        # limit=0 is an empty list there, not "all" (recorded on PVE 9.2)
+        return rows.active_tasks(_rows(self._node(node).tasks.get(source="active", limit=500)), what=f"/nodes/{node}/tasks")
+
+    # guests
+
+    def guest_config(self, guest: Guest) -> GuestConfig:
+        return rows.guest_config(_data(self._guest(guest).config.get()), what=f"configuration of {guest.label}")
+
+    def guest_now(self, guest: Guest) -> GuestNow:
+        """How the guest is at this moment, told by its node."""
+        return rows.guest_now(_data(self._guest(guest).status.current.get()), vmid=guest.vmid, what=f"status of {guest.label}")
+
+    def set_tags(self, guest: Guest, *, tags: tuple[str, ...], digest: str) -> None:
+        """Make `tags` the guest's tags, if its configuration still has `digest`; PVE sorts and lower-cases them.
+
+        Raises:
+            ApiRefusal: PVE says no, also when the digest is another by now.
+            OutcomeUnknown: the answer never came.
+        """
+        # an empty list would leave a line with one space in the file; only delete removes it (recorded on PVE 8.4 and 9.2)
+        form = {"tags": ";".join(tags)} if tags else {"delete": "tags"}
+        self._guest(guest).config.put(**form, digest=digest)
+
+    def shutdown(self, guest: Guest, *, timeout: int | None, force_stop: bool) -> Upid:
+        """Ask the guest to shut down. A task id is no proof that it will: look at the task's end, and at the guest.
+
+        Raises:
+            ApiRefusal: PVE says no.
+            OutcomeUnknown: the answer never came.
+        """
+        return self._started(self._guest(guest).status.shutdown, guest, "shutdown", timeout=timeout, forceStop=force_stop or None)
+
+    def start(self, guest: Guest) -> Upid:
+        """Start the guest; see `shutdown`."""
+        return self._started(self._guest(guest).status.start, guest, "start")
+
+    def task(self, upid: Upid) -> TaskState:
+        """How a task stands; its own node is asked, wherever the guest is by now."""
+        return rows.task_state(_data(self._task(upid).status.get()), upid=upid, what=f"task {upid.text}")
+
+    def task_log(self, upid: Upid, *, limit: int = 50) -> tuple[str, ...]:
+        return rows.task_log(_data(self._task(upid).log.get(limit=limit)))
+
+    def _node(self, node: str) -> Any:
+        return self._api.nodes(paths.node_id(node))
+
+    def _guest(self, guest: Guest) -> Any:
+        return self._node(guest.node)(paths.guest_kind(guest))(paths.guest_id(guest.vmid))
+
+    def _task(self, upid: Upid) -> Any:
+        checked = parse_upid(upid.text)
+        return self._node(checked.node).tasks(checked.text)
+
+    def _started(self, resource: Any, guest: Guest, verb: str, **form: Any) -> Upid:
+        answer = resource.post(**form)
+        try:
+            return parse_upid(_data(answer))
+        except PvectlError as error:
+            raise failures.unclear(f"{verb} of {guest.label} was accepted, but {error.message}", subject=guest.subject) from None
+
+
+class _Undecoded:
+    """What proxmoxer calls a serializer: it passes the answer on, because only the verb knows what it should hold."""
+
+    def loads(self, answer: Answer) -> Answer:
+        return answer
+
+
+def _data(answer: Answer) -> Any:
+    return strict_json.anything(answer.body)
+
+
+def _rows(answer: Answer) -> list[rows.Row]:
+    return strict_json.rows(answer.body)

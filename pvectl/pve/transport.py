@@ -1,0 +1,317 @@
+"""The strict session under proxmoxer's resource tree: failover within one cluster, retries that can do no harm, one deadline."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from pvectl.errors import ConfigError, DeadlineExceeded, ProtocolError, PvectlError, TlsFailure, Unavailable, WriteForbidden
+from pvectl.pve import failures, paths, strict_json
+from pvectl.pve.connection import Connection, Trust
+from pvectl.pve.deadline import Deadline
+from pvectl.pve.identity import Identity, read_identity
+from pvectl.pve.line import Answer, Broken, Line
+from pvectl.pve.pool import Pool
+
+if TYPE_CHECKING:
+    from pvectl.pve.hosts import Host
+
+__all__ = ["Connection", "Deadline", "Parameters", "Session", "Trust"]
+
+ROUNDS = 3
+"""How often a GET goes through the hosts before giving up."""
+PAUSE_S = 0.2
+IDLE_READ_S = 4.0
+"""pveproxy drops a connection after 5 s of silence."""
+IDLE_WRITE_S = 2.0
+"""A write must not meet the server's goodbye half-way: its outcome would be unknown."""
+
+Parameters = Mapping[str, "str | int | bool | list[str] | tuple[str, ...] | None"]
+_OK = range(200, 300)
+_REDIRECT = range(300, 400)
+
+
+class Session:
+    """Sends each request to whichever host of the cluster answers; one request at a time per calling thread."""
+
+    def __init__(self, connection: Connection, *, deadline: Deadline, read_only: bool) -> None:
+        self._hosts = connection.checked_hosts()
+        self._connection = connection
+        self._deadline = deadline
+        self._read_only = read_only
+        self._pool = Pool(connection.trust)
+        self._dead: set[Host] = set()
+        self._lock = threading.Lock()
+        self._home: Host | None = None
+        self._identity: Identity | None = None
+        self._told_identity = threading.Lock()
+        self._has_told = False
+        self._same: set[Host] = set()
+
+    def __repr__(self) -> str:
+        return f"Session({self._connection.cluster})"
+
+    def close(self) -> None:
+        self._pool.close()
+
+    def request(self, method: str, url: str, *, data: Parameters | None = None, params: Parameters | None = None) -> Answer:
+        """One API call, as proxmoxer's resource tree asks for it; only a success comes back.
+
+        Raises:
+            PvectlError: anything else.
+        """
+        if not paths.is_clean(url):
+            raise ProtocolError(f"{url[:100]!r} is not a path of the API")
+        query = encoded(params)
+        target = f"{url}?{query}" if query else url
+        if method == "GET":
+            self._learn_identity()
+            return self._read(url, target)
+        self._forbid_writes(method, url)
+        self._learn_identity()
+        return self._write(method, url, target, encoded(data).encode("ascii"))
+
+    def _forbid_writes(self, method: str, path: str) -> None:
+        asked = f"{method} {path.removeprefix('/api2/json')}"
+        if self._read_only:
+            raise WriteForbidden(f"{asked} was not sent: this run only reads", subject=failures.subject_of(path))
+        if self._connection.trust.insecure:
+            raise WriteForbidden(
+                f"{asked} was not sent: with `insecure: true` nobody knows who is listening, so pvectl only reads",
+                hint="trust the host's certificate with `pvectl config trust`",
+                subject=failures.subject_of(path),
+            )
+
+    def _read(self, path: str, target: str) -> Answer:
+        trouble = _Trouble()
+        for turn in range(ROUNDS):
+            if turn:
+                self._pause(turn)
+            for host in self._in_order(dead_too=turn > 0):
+                try:
+                    answer = self._ask(host, target)
+                except (Broken, TlsFailure) as fault:
+                    self._dead.add(host)
+                    trouble.note(host, fault)
+                    continue
+                node_fault = answer.status_code in failures.NODE_FAULTS
+                if node_fault and paths.node_of(path) is not None:
+                    teller, answer = self._once_more(host, target, answer)
+                    return self._judged(teller, "GET", path, answer)
+                if node_fault or answer.status_code in failures.BAD_GATEWAY:
+                    trouble.note(host, self._judged_failure(host, "GET", path, answer))
+                    continue
+                self._dead.discard(host)
+                return self._judged(host, "GET", path, answer)
+            if trouble.is_final(self._hosts):
+                break
+        raise trouble.told(self._hosts)
+
+    def _once_more(self, host: Host, target: str, answer: Answer) -> tuple[Host, Answer]:
+        """A node one host cannot reach is tried from at most one other: most likely the node itself is down."""
+        other = next((other for other in self._hosts if other != host and other not in self._dead), None)
+        if other is None and answer.status_code != failures.NEVER_CONNECTED:
+            return host, answer  # pveproxy has waited 30 s for the node already
+        other = other or host
+        self._pause(1)
+        try:
+            return other, self._ask(other, target)
+        except DeadlineExceeded:
+            raise
+        except (Broken, Unavailable):
+            return host, answer
+
+    def _ask(self, host: Host, target: str) -> Answer:
+        """One GET from one host, which is the first of its run or has been proven to be of the same cluster."""
+        self._prove_same_cluster(host)
+        answer = self._get(host, target)
+        self._settle(host, answer)
+        return answer
+
+    def _get(self, host: Host, target: str) -> Answer:
+        line = self._pool.resting(host, at_most_s=IDLE_READ_S)
+        if line is not None:
+            try:
+                return self._exchange(line, "GET", target)
+            except Broken:
+                # the server hung up just as we asked, which is no fault of the host
+                self._deadline.check()
+        return self._exchange(self._pool.fresh(host, self._deadline), "GET", target)
+
+    def _write(self, method: str, path: str, target: str, form: bytes) -> Answer:
+        line = self._line_for_write()
+        host = line.host
+        try:
+            self._deadline.check()
+        except DeadlineExceeded:
+            line.close()
+            raise
+        try:
+            answer = self._exchange(line, method, target, form)
+            self._settle(host, answer)
+            if answer.status_code in _OK:
+                self._judged(host, method, path, answer)
+                strict_json.anything(answer.body)
+                return answer
+        except Broken as fault:
+            if not fault.sent:
+                raise failures.unreachable({host.label: fault.words}, last=host.label) from None
+            raise failures.outcome_unknown(fault.words, method=method, path=path, host=host) from None
+        except (DeadlineExceeded, ProtocolError) as fault:
+            raise failures.outcome_unknown(fault.message, method=method, path=path, host=host) from None
+        status = answer.status_code
+        failure = self._judged_failure(host, method, path, answer)
+        lost = status in failures.BAD_GATEWAY or (status in failures.NODE_FAULTS and status != failures.NEVER_CONNECTED)
+        if lost or (isinstance(failure, ProtocolError) and status not in _REDIRECT):
+            raise failures.outcome_unknown(failure.message, method=method, path=path, host=host)
+        raise failure
+
+    def _line_for_write(self) -> Line:
+        """A connection on which the server is listening; nothing of the request has left yet, so every host may be tried for it."""
+        trouble = _Trouble()
+        for host in self._in_order(dead_too=True):
+            try:
+                self._prove_same_cluster(host)
+                return self._pool.resting(host, at_most_s=IDLE_WRITE_S) or self._pool.fresh(host, self._deadline)
+            except (Broken, TlsFailure) as fault:
+                self._dead.add(host)
+                trouble.note(host, fault)
+        raise trouble.told(self._hosts)
+
+    def _exchange(self, line: Line, method: str, target: str, form: bytes = b"") -> Answer:
+        lines = [
+            f"{method} {target} HTTP/1.1",
+            f"Host: {line.host.label}",
+            f"Authorization: PVEAPIToken={self._connection.token_id}={self._connection.token.reveal()}",
+            "Accept: application/json",
+            "Accept-Encoding: identity",
+            "User-Agent: pvectl",
+        ]
+        if method in ("POST", "PUT"):
+            lines += ["Content-Type: application/x-www-form-urlencoded", f"Content-Length: {len(form)}"]
+        answer = line.exchange(method, ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8"), form, self._deadline)
+        self._pool.keep(line)
+        return answer
+
+    def _judged(self, host: Host, method: str, path: str, answer: Answer) -> Answer:
+        if answer.status_code not in _OK:
+            raise self._judged_failure(host, method, path, answer)
+        failures.check_content_type(answer, method=method, path=path, host=host)
+        return answer
+
+    def _judged_failure(self, host: Host, method: str, path: str, answer: Answer) -> PvectlError:
+        return failures.from_answer(answer, method=method, path=path, host=host, token_id=self._connection.token_id)
+
+    def _in_order(self, *, dead_too: bool) -> Iterator[Host]:
+        """The hosts worth asking, the one that answered before first; the dead last, or when nobody else is left."""
+        dead = self._dead.copy()
+        live = sorted((host for host in self._hosts if host not in dead), key=lambda host: host != self._home)
+        yield from live
+        if dead_too or not live:
+            yield from (host for host in self._hosts if host in dead)
+
+    def _pause(self, turn: int) -> None:
+        """Wait a moment, not the same one as everybody else."""
+        jitter = 0.5 + os.urandom(1)[0] / 512
+        time.sleep(min(PAUSE_S * 2**turn * jitter, self._deadline.left()))
+        self._deadline.check()
+
+    def _settle(self, host: Host, answer: Answer) -> None:
+        """The first host that answers for itself stands for the cluster from now on."""
+        with self._lock:
+            if self._home is None and answer.status_code not in failures.BAD_GATEWAY:
+                self._home = host
+                self._same.add(host)
+
+    def _learn_identity(self) -> None:
+        """Before the second request of a run that has another host to turn to, ask the first which cluster it belongs to.
+
+        Afterwards it may be too late: it may be dead. A run of one request, or with one host, never asks.
+        """
+        home = self._home
+        if home is None or len(self._hosts) == 1 or self._has_told:
+            return
+        with self._told_identity:
+            if self._has_told:
+                return
+            try:
+                self._identity = read_identity(lambda path: self._get(home, path))
+            except Broken:
+                return
+            except (TlsFailure, ProtocolError):
+                pass
+            self._has_told = True
+
+    def _prove_same_cluster(self, host: Host) -> None:
+        """Nothing is asked of a second host before it has told that it belongs to the first one's cluster.
+
+        Raises:
+            ConfigError: it belongs to another.
+            Unavailable: there is no telling.
+            Broken, TlsFailure, DeadlineExceeded: it does not answer.
+        """
+        with self._lock:
+            home = self._home
+            if home is None or host in self._same:
+                return
+        if home not in self._dead:
+            self._learn_identity()
+        known = self._identity
+        if known is None:
+            raise Unavailable(
+                f"{home.label} stopped answering before it told which cluster it belongs to, so {host.label} was not asked in its place",
+                subject=home.subject,
+            )
+        other = read_identity(lambda path: self._get(host, path))
+        if other is None:
+            raise Unavailable(f"{host.label} does not tell which cluster it belongs to, so it was not asked", subject=host.subject)
+        if other.nodes != known.nodes or (other.name is not None and known.name is not None and other.name != known.name):
+            raise ConfigError(
+                f"{home.label} and {host.label} are not of one cluster: {known} and {other}",
+                hint="the hosts of one entry in proxmox.yml are entry points of one cluster",
+                subject=host.subject,
+            )
+        with self._lock:
+            self._same.add(host)
+
+
+class _Trouble:
+    """What went wrong with each host, while there are others to try."""
+
+    def __init__(self) -> None:
+        self._by_host: dict[Host, Broken | PvectlError] = {}
+
+    def note(self, host: Host, fault: Broken | PvectlError) -> None:
+        self._by_host[host] = fault
+
+    def is_final(self, hosts: tuple[Host, ...]) -> bool:
+        """Every host has shown a certificate that will not get better by asking again."""
+        return all(isinstance(self._by_host.get(host), TlsFailure) for host in hosts)
+
+    def told(self, hosts: tuple[Host, ...]) -> PvectlError:
+        errors = [fault for fault in self._by_host.values() if isinstance(fault, PvectlError)]
+        if len(self._by_host) == 1 and errors:
+            return errors[0]
+        words = {host.label: fault.words if isinstance(fault, Broken) else fault.message for host, fault in self._by_host.items()}
+        return failures.unreachable(words, last=hosts[0].label, certificates=[fault for fault in errors if isinstance(fault, TlsFailure)])
+
+
+def encoded(parameters: Parameters | None) -> str:
+    """A query or a form as PVE reads it: every reserved character escaped, truth as 1 and 0, a list by repeating its key.
+
+    pveproxy splits on ";" as well as "&", and cuts a value at its second "=" (pve-http-server AnyEvent.pm).
+    """
+    if not parameters:
+        return ""
+    pairs = []
+    for key, value in parameters.items():
+        if value is None:
+            continue
+        for one in value if isinstance(value, list | tuple) else (value,):
+            text = str(int(one)) if isinstance(one, bool) else str(one)
+            pairs.append(f"{quote(key, safe='')}={quote(text, safe='')}")
+    return "&".join(pairs)
