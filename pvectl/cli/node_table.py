@@ -55,7 +55,8 @@ def _row(node: Node, guests: list[Guest]) -> NodeRow:
 
 
 def _cells(row: NodeRow) -> tuple[str, ...]:
-    status = f"{row.status} ({row.hastate})" if row.hastate not in (None, "online") else row.status
+    # "unknown" is what the HA manager says of any node it does not hear, and the status has said that already
+    status = f"{row.status} ({row.hastate})" if row.hastate not in (None, "online", "unknown") else row.status
     return (
         row.node,
         status,

@@ -65,8 +65,8 @@ def _of_rights(evidence: Evidence) -> Iterable[BlindSpot]:
     if isinstance(vms, Unknown):
         yield _unread("cluster", "the token's rights on /vms", vms)
     elif not vms.get("VM.Audit", False):
-        how = "not below it" if "VM.Audit" in vms else "not at all"
-        reason = f"the token has VM.Audit on /vms {how}, so Proxmox VE may leave out guests without a word"
+        lack = "has VM.Audit on /vms, but not on what is below it" if "VM.Audit" in vms else "lacks VM.Audit on /vms"
+        reason = f"the token {lack}, so Proxmox VE may leave out guests without a word"
         yield BlindSpot(subject="cluster", reason=reason, mend=_mend(evidence, "/vms"))
     root = _rights(evidence, "/")
     if isinstance(root, Unknown):
@@ -146,11 +146,18 @@ def _of_node(evidence: Evidence, sight: NodeSight, seen: frozenset[int]) -> Iter
         reason = f"node {sight.node} has guest {vmid}, which is not on the cluster's list: look again, it may be new"
         yield BlindSpot(subject=f"guest/{vmid}", reason=reason)
     if isinstance(sight.netstat, Unknown):
+        if _lacks(evidence, f"/nodes/{sight.node}", "Sys.Audit"):
+            return  # said already, with the line that mends it
         yield _unread(subject, f"the network devices of node {sight.node}", sight.netstat)
         return
     for vmid in sorted(sight.netstat - seen - listed):
         reason = f"guest {vmid} runs on node {sight.node}, but Proxmox VE does not show it to this token"
         yield BlindSpot(subject=f"guest/{vmid}", reason=reason, mend=_mend(evidence, f"/vms/{vmid}"))
+
+
+def _lacks(evidence: Evidence, path: str, privilege: str) -> bool:
+    rights = _rights(evidence, path)
+    return not isinstance(rights, Unknown) and privilege not in rights
 
 
 def _rights(evidence: Evidence, path: str) -> Rights | Unknown:

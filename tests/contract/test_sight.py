@@ -48,7 +48,7 @@ def test_s01_the_recorded_netstat_gives_away_what_a_token_without_vm_audit_does_
     sight = NodeSight(node="pve1", listed=listed, netstat=rows.netstat(recorded("netstat_without_vm_audit"), what="netstat"))
     reasons = [spot.reason for spot in blind_spots(Evidence(token_id=token, acl=acl, rights=rights, nodes=(sight,)), frozenset())]
     assert reasons == [
-        "the token has VM.Audit on /vms not at all, so Proxmox VE may leave out guests without a word",
+        "the token lacks VM.Audit on /vms, so Proxmox VE may leave out guests without a word",
         "the token lacks Sys.Audit on /, so the state of the cluster, its HA and its tasks stay hidden",
         "the token lacks Sys.Audit on /access, so a rule that hides single guests from it would itself stay hidden",
         "guest 100 runs on node pve1, but Proxmox VE does not show it to this token",

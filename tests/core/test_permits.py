@@ -53,16 +53,24 @@ def test_s01_a_token_that_may_audit_everything_sees_everything() -> None:
     assert spots() == ()
 
 
-@pytest.mark.parametrize(("rights", "how"), [({}, "not at all"), ({"VM.Audit": False}, "not below it")])
+@pytest.mark.parametrize(("rights", "how"), [({}, "lacks VM.Audit on /vms,"), ({"VM.Audit": False}, "has VM.Audit on /vms, but not on what is below it,")])
 def test_s01_vm_audit_has_to_reach_every_guest(rights: Rights, how: str) -> None:
     spot = only(spots(rights={"/vms": rights}))
     assert spot.subject == "cluster"
-    assert spot.reason == f"the token has VM.Audit on /vms {how}, so Proxmox VE may leave out guests without a word"
+    assert spot.reason == f"the token {how} so Proxmox VE may leave out guests without a word"
     assert spot.mend == GRANT
 
 
 def test_s01_rights_that_do_not_propagate_are_held_where_they_stand() -> None:
     assert spots(rights={"/": {"Sys.Audit": False}, "/nodes/pve1": {"Sys.Audit": False}, "/access": {"Sys.Audit": False}}) == ()
+
+
+def test_s01_one_missing_right_is_one_blind_spot() -> None:
+    denied = Unknown(reason="Permission check failed (/nodes/pve1, Sys.Audit)")
+    without_network = replace(CLEAR, nodes=(NodeSight(node="pve1", listed=SEEN, netstat=denied),))
+
+    assert "lacks Sys.Audit on /nodes/pve1" in only(spots(without_network, rights={"/nodes/pve1": {"VM.Audit": True}})).reason
+    assert "network devices" in only(spots(without_network)).reason
 
 
 @pytest.mark.parametrize(("path", "subject"), [("/", "cluster"), ("/nodes/pve1", "node/pve1")])
@@ -122,7 +130,7 @@ def test_s01_what_nobody_asked_for_is_not_known() -> None:
 def test_s01_an_access_control_list_that_could_not_be_read_hides_what_it_takes_away() -> None:
     found = spots(replace(CLEAR, acl=UNREAD), rights={"/vms": {}})
     assert [spot.reason for spot in found] == [
-        "the token has VM.Audit on /vms not at all, so Proxmox VE may leave out guests without a word",
+        "the token lacks VM.Audit on /vms, so Proxmox VE may leave out guests without a word",
         "the access control list could not be read: permission denied",
     ]
     assert found[0].mend == GRANT
