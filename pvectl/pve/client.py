@@ -26,7 +26,7 @@ from pvectl.pve.answers import (
 )
 from pvectl.pve.line import Answer
 from pvectl.pve.tasks import TaskState, Upid, parse_upid
-from pvectl.pve.transport import Connection, Deadline, Session
+from pvectl.pve.transport import Connection, Deadline, Exchange, Session
 
 __all__ = [
     "AclEntry",
@@ -53,17 +53,26 @@ class ProxmoxClient:
 
     _instance: ClassVar[ProxmoxClient | None] = None
 
-    def __init__(self, connection: Connection, *, deadline: Deadline, read_only: bool) -> None:
+    def __init__(
+        self, connection: Connection, *, deadline: Deadline, read_only: bool, on_exchange: Callable[[Exchange], None] | None = None
+    ) -> None:
         self.connection = connection
         self.read_only = read_only
-        self._session = Session(connection, deadline=deadline, read_only=read_only)
+        self._session = Session(connection, deadline=deadline, read_only=read_only, on_exchange=on_exchange)
         self._api: Any = ProxmoxResource(base_url="/api2/json", session=self._session, serializer=_Undecoded())  # type: ignore[no-untyped-call]
 
     @classmethod
     def get_instance(
-        cls, connection: Connection | None = None, *, deadline: Deadline | None = None, read_only: bool = False
+        cls,
+        connection: Connection | None = None,
+        *,
+        deadline: Deadline | None = None,
+        read_only: bool = False,
+        on_exchange: Callable[[Exchange], None] | None = None,
     ) -> ProxmoxClient:
         """The client of this run. The first call names the cluster; later ones may leave it out.
+
+        `on_exchange` is told of every request once it has ended, from whichever thread made it.
 
         Raises:
             UsageError: no cluster was named yet, or another one.
@@ -72,7 +81,7 @@ class ProxmoxClient:
         if cls._instance is None:
             if connection is None:
                 raise UsageError("no cluster was named")
-            cls._instance = cls(connection, deadline=deadline or Deadline.never(), read_only=read_only)
+            cls._instance = cls(connection, deadline=deadline or Deadline.never(), read_only=read_only, on_exchange=on_exchange)
         elif connection is not None and connection.cluster != cls._instance.connection.cluster:
             raise UsageError(f"this run speaks to cluster {cls._instance.connection.cluster}, not to {connection.cluster}")
         return cls._instance

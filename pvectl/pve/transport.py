@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from pvectl.errors import ConfigError, DeadlineExceeded, ProtocolError, PvectlError, TlsFailure, Unavailable, WriteForbidden
 from pvectl.pve import failures, paths, strict_json
@@ -20,7 +22,7 @@ from pvectl.pve.pool import Pool
 if TYPE_CHECKING:
     from pvectl.pve.hosts import Host
 
-__all__ = ["Connection", "Deadline", "Parameters", "Session", "Trust"]
+__all__ = ["Connection", "Deadline", "Exchange", "Parameters", "Session", "Trust"]
 
 ROUNDS = 3
 """How often a GET goes through the hosts before giving up."""
@@ -35,14 +37,27 @@ _OK = range(200, 300)
 _REDIRECT = range(300, 400)
 
 
+class Exchange(Struct, frozen=True, kw_only=True):
+    """One request as a log may show it; `status` is None when no whole answer came, `took` in seconds."""
+
+    method: str
+    path: str
+    host: str
+    status: int | None
+    took: float
+
+
 class Session:
     """Sends each request to whichever host of the cluster answers; one request at a time per calling thread."""
 
-    def __init__(self, connection: Connection, *, deadline: Deadline, read_only: bool) -> None:
+    def __init__(
+        self, connection: Connection, *, deadline: Deadline, read_only: bool, on_exchange: Callable[[Exchange], None] | None = None
+    ) -> None:
         self._hosts = connection.checked_hosts()
         self._connection = connection
         self._deadline = deadline
         self._read_only = read_only
+        self._on_exchange = on_exchange
         self._pool = Pool(connection.trust)
         self._dead: set[Host] = set()
         self._lock = threading.Lock()
@@ -193,7 +208,14 @@ class Session:
         ]
         if method in ("POST", "PUT"):
             lines += ["Content-Type: application/x-www-form-urlencoded", f"Content-Length: {len(form)}"]
-        answer = line.exchange(method, ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8"), form, self._deadline)
+        began, status = time.monotonic(), None
+        try:
+            answer = line.exchange(method, ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8"), form, self._deadline)
+            status = answer.status_code
+        finally:
+            if self._on_exchange is not None:
+                took = time.monotonic() - began
+                self._on_exchange(Exchange(method=method, path=target, host=line.host.label, status=status, took=took))
         self._pool.keep(line)
         return answer
 

@@ -114,7 +114,7 @@ def test_s24_a_change_whose_answer_is_lost_is_sent_once_and_its_outcome_is_unkno
 ) -> None:
     server = serve(MIXED)
     server.fault(kind, method=method, **details)
-    client = connect(server.url("pve1"), server.url("pve2"), token=server.token, deadline=0.4 if kind in ("hang", "drip") else 20)
+    client = connect(server.url("pve1"), server.url("pve2"), token=server.token, deadline=0.2 if kind in ("hang", "drip") else 20)
     with pytest.raises(OutcomeUnknown, match="may or may not have happened"):
         write(client)
     assert [record.method for record in server.writes()] == [method]

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pvectl.core.model import Guest
+from pvectl.core.secret import Secret
 from pvectl.errors import (
     ApiRefusal,
     AuthenticationFailed,
@@ -28,6 +29,7 @@ from pvectl.errors import (
 )
 from pvectl.pve.client import ProxmoxClient
 from pvectl.pve.strict_json import MAX_BODY
+from pvectl.pve.transport import Connection, Exchange
 from tests.pve.listener import Listener, Script, drips, hangs, resets, says, sends
 from tests.support.servers import TestServer
 
@@ -506,6 +508,20 @@ def test_no_redirect_is_followed(connect: Connect) -> None:
 
 
 # what is sent
+
+
+def test_whoever_watches_is_told_of_every_request_and_of_no_secret() -> None:
+    seen: list[Exchange] = []
+    with Listener(resets(), says([])) as server:
+        connection = Connection(
+            cluster="lab", hosts=(server.url,), token_id="pvectl@pve!ops", token=Secret("c4n4ry"), allow_http_loopback=True
+        )
+        with ProxmoxClient.get_instance(connection, on_exchange=seen.append) as client:
+            client.guests()
+        assert [(one.method, one.path, one.host, one.status) for one in seen] == [
+            ("GET", "/api2/json/cluster/resources?type=vm", server.host, status) for status in (None, 200)
+        ]
+    assert "c4n4ry" not in repr(seen)
 
 
 def test_a_request_says_no_more_than_it_must(connect: Connect) -> None:
