@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pvectl.core.model import ClusterView
     from pvectl.logs import Log
     from pvectl.pve.client import ProxmoxClient
-    from pvectl.pve.transport import Connection, Deadline
+    from pvectl.pve.transport import Connection, Deadline, Exchange
 
 READ_DEADLINE = 60
 
@@ -103,8 +103,20 @@ class Run:
             from pvectl.pve.transport import Deadline
 
             self._deadline = Deadline(self.options.deadline or deadline)
-            self._client = ProxmoxClient.get_instance(self.connection(), deadline=self._deadline, read_only=read_only)
+            told = self._tell_exchange if self.options.verbose else None
+            connection = self.connection()
+            self._client = ProxmoxClient.get_instance(connection, deadline=self._deadline, read_only=read_only, on_exchange=told)
         return self._client
+
+    def _tell_exchange(self, exchange: Exchange) -> None:
+        self.log.debug(
+            "api.request",
+            method=exchange.method,
+            path=exchange.path.removeprefix("/api2/json"),
+            host=exchange.host,
+            status=exchange.status,
+            ms=round(exchange.took * 1000, 1),
+        )
 
     def view(self, *, quorum: bool = False) -> ClusterView:
         """One look at the cluster, for commands that only read."""

@@ -47,7 +47,7 @@ _SHUT_DOWN = Purpose(
     command="pvectl vm shutdown",
     privilege="VM.PowerMgmt",
     at="/vms",
-    role="PvectlGuestPower",
+    role="PvectlGuestPwr",
     role_privileges="VM.Audit VM.PowerMgmt",
 )
 _POWER_OFF = Purpose(
@@ -55,7 +55,7 @@ _POWER_OFF = Purpose(
     command="later versions",
     privilege="Sys.PowerMgmt",
     at="/nodes/{node}",
-    role="PvectlNodePower",
+    role="PvectlNodePwr",
     role_privileges="Sys.Audit Sys.PowerMgmt",
 )
 

@@ -43,10 +43,10 @@ _ROLES = (
     ("VM.Config.Options", "PvectlTagger"),
     ("VM.PowerMgmt", "PvectlGuestPwr"),
     ("Sys.PowerMgmt", "PvectlNodePwr"),
-    ("VM.Audit", "PvectlMonitor"),
-    ("Sys.Audit", "PvectlMonitor"),
-    ("Datastore.Audit", "PvectlMonitor"),
-    ("Pool.Audit", "PvectlMonitor"),
+    ("VM.Audit", "PVEAuditor"),
+    ("Sys.Audit", "PVEAuditor"),
+    ("Datastore.Audit", "PVEAuditor"),
+    ("Pool.Audit", "PVEAuditor"),
 )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import quote
 
 from pvectl.core.model import Guest
 from pvectl.errors import ProtocolError
@@ -14,7 +13,6 @@ MAX_VMID = 999_999_999
 # pve-common JSONSchema.pm, format pve-node; \Z, because Perl's and Python's $ let a newline through
 _NODE = r"\A[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?\Z"
 # pve-common JSONSchema.pm, format pve-storage-id
-_STORAGE = r"\A[a-zA-Z][a-zA-Z0-9._-]*[a-zA-Z0-9]\Z"
 _BELOW_API = re.compile(r"\A/api2/json(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~:@!%-]+)+\Z")
 
 
@@ -38,17 +36,6 @@ def guest_id(vmid: int) -> str:
     if type(vmid) is not int or not MIN_VMID <= vmid <= MAX_VMID:
         raise ProtocolError(f"{shown(vmid)} is not the number of a guest")
     return str(vmid)
-
-
-def storage_id(name: str) -> str:
-    """A storage's name, as it may stand in a path.
-
-    Raises:
-        ProtocolError: PVE has no such name.
-    """
-    if re.match(_STORAGE, name) is None:
-        raise ProtocolError(f"{shown(name)} is not the name of a storage")
-    return quote(name, safe="")
 
 
 def guest_kind(guest: Guest) -> str:

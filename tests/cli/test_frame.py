@@ -138,3 +138,18 @@ def test_s34_names_from_outside_cannot_steer_the_terminal(lab: Connect) -> None:
 
 
 ROW = {"id": "qemu/100", "vmid": 100, "type": "qemu", "node": "pve1", "status": "running"}
+
+
+def test_verbose_logs_every_request_and_no_secret(lab: Connect) -> None:
+    home, server = lab(MIXED)
+
+    ended = home.pvectl("vm", "show", "100", "-vv")
+    events = [json.loads(line) for line in ended.err.splitlines()]
+
+    assert ended.code == 0
+    assert [(event["event"], event["method"], event["path"], event["status"]) for event in events] == [
+        ("api.request", "GET", "/cluster/resources", 200),
+        ("api.request", "GET", "/nodes/pve1/qemu/100/status/current", 200),
+        ("api.request", "GET", "/nodes/pve1/qemu/100/config", 200),
+    ]
+    assert server.token_secret not in ended.err

@@ -53,7 +53,9 @@ def test_s01_a_token_that_may_audit_everything_sees_everything() -> None:
     assert spots() == ()
 
 
-@pytest.mark.parametrize(("rights", "how"), [({}, "lacks VM.Audit on /vms,"), ({"VM.Audit": False}, "has VM.Audit on /vms, but not on what is below it,")])
+@pytest.mark.parametrize(
+    ("rights", "how"), [({}, "lacks VM.Audit on /vms,"), ({"VM.Audit": False}, "has VM.Audit on /vms, but not on what is below it,")]
+)
 def test_s01_vm_audit_has_to_reach_every_guest(rights: Rights, how: str) -> None:
     spot = only(spots(rights={"/vms": rights}))
     assert spot.subject == "cluster"

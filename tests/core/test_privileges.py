@@ -48,9 +48,9 @@ def test_what_is_missing_for_a_purpose_is_granted_to_the_user_and_to_the_token()
     told = checks(held())["vm"]
 
     assert told.mend == (
-        'pveum role add PvectlGuestPower --privs "VM.Audit VM.PowerMgmt"',
-        "pveum acl modify /vms --users pvectl@pve --roles PvectlGuestPower",
-        "pveum acl modify /vms --tokens 'pvectl@pve!ops' --roles PvectlGuestPower",
+        'pveum role add PvectlGuestPwr --privs "VM.Audit VM.PowerMgmt"',
+        "pveum acl modify /vms --users pvectl@pve --roles PvectlGuestPwr",
+        "pveum acl modify /vms --tokens 'pvectl@pve!ops' --roles PvectlGuestPwr",
     )
 
 

@@ -97,17 +97,6 @@ def test_the_session_refuses_a_path_that_is_none() -> None:
             session.request("GET", path)
 
 
-@pytest.mark.parametrize("name", ["local", "local-zfs", "nfs_1.backup"])
-def test_a_storage_name_of_pve_is_taken(name: str) -> None:
-    assert paths.storage_id(name) == name
-
-
-@pytest.mark.parametrize("name", ["", "a", "../x", "a/b", "1a", "a?b", "a\n", "a%2fb"])
-def test_what_is_no_storage_name_is_refused(name: str) -> None:
-    with pytest.raises(ProtocolError):
-        paths.storage_id(name)
-
-
 @given(st.dictionaries(st.from_regex(r"\A[a-z-]{1,8}\Z"), st.text(st.characters(codec="utf-8"), max_size=20), max_size=4))
 def test_no_value_can_become_another_parameter(form: dict[str, str]) -> None:
     from urllib.parse import unquote
