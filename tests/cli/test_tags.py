@@ -166,3 +166,20 @@ def test_lint_names_what_is_odd(lab: Connect) -> None:
     assert document["schema"] == "pvectl/tags-lint/v1"
     assert {remark["tag"].lower() for remark in document["data"]} == {"safe_shutdown"}
     assert {remark["suggestion"] for remark in document["data"]} == {"safe-shutdown"}
+
+
+def test_a_token_without_the_right_to_edit_is_told_which_right_and_how_to_get_it(lab: Connect) -> None:
+    scenario = {
+        **MIXED,
+        "users": {"ops@pve": {}},
+        "tokens": {"ops@pve!auditor": {"secret": "5eb1d2c4-0000-4000-8000-00000000a11e", "privsep": 0}},
+        "acl": [{"path": "/", "type": "user", "ugid": "ops@pve", "roleid": "PVEAuditor", "propagate": 1}],
+    }
+    home, server = lab(scenario)
+
+    ended = home.pvectl("tags", "add", "nightly", "100", "--yes", "-o", "json")
+
+    assert ended.code == 1
+    assert "VM.Config.Options" in ended.json["errors"][0]["message"]
+    assert "pveum acl modify /vms/100" in ended.json["errors"][0]["hint"]
+    assert server.cluster.guest(100).config["tags"] == "prod;db"
