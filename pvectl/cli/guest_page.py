@@ -64,12 +64,23 @@ def _page(run: Run, guest: Guest, now: GuestNow, options: Mapping[str, object], 
         "disk": size(guest.maxdisk),
         "ha": guest.hastate or "not managed",
     }
-    lines += [_fact(name, value) for name, value in facts.items()]
-    lines += ["", paint("configuration", "bold", terminal), *(_fact(key, str(value)) for key, value in sorted(options.items()))]
-    lines += ["", paint("where it stands", "bold", terminal), _fact("vm shutdown", standing.detail)]
+    sections = {
+        "": facts,
+        "configuration": {key: str(value) for key, value in sorted(options.items())},
+        "where it stands": {"vm shutdown": standing.detail},
+    }
+    for heading, told in sections.items():
+        lines += ["", paint(heading, "bold", terminal)] if heading else []
+        for name, value in told.items():
+            lines += _fact(name, value, terminal.width)
     return "\n".join(lines)
 
 
-def _fact(name: str, value: str) -> str:
-    first, *more = value.rstrip("\n").split("\n")
-    return "\n".join([f"  {clean(name):<{_LABEL}} {clean(first)}", *(f"  {'':<{_LABEL}} {clean(line)}" for line in more)]).rstrip()
+def _fact(name: str, value: str, width: int | None) -> list[str]:
+    """A name and what there is to say of it, in as many lines as that takes on a terminal of this width."""
+    import textwrap
+
+    room = None if width is None else max(width - _LABEL - 3, 20)
+    told = [clean(line) for line in value.rstrip("\n").split("\n")]
+    pieces = [piece for line in told for piece in (textwrap.wrap(line, room) if room and len(line) > room else [line])]
+    return [f"  {clean(name) if turn == 0 else '':<{_LABEL}} {piece}".rstrip() for turn, piece in enumerate(pieces)]
