@@ -160,7 +160,7 @@ def _interrupted(run: Run) -> int:
 
 
 def _print(run: Run, report: Any) -> None:
-    from pvectl.cli import output
+    from pvectl.cli import layout, output
 
     format_ = run.options.format
     if run.options.quiet and format_ == "text" and not report.news:
@@ -168,19 +168,19 @@ def _print(run: Run, report: Any) -> None:
     if format_ in ("text", "csv", "jsonl"):
         for problem in report.problems:
             run.say(output.complaint(problem))
-    payload = output.render(report, format_, now=run.clock.now(), terminal=output.Terminal.of(run.stdout, run.env))
+    payload = output.render(report, format_, now=run.clock.now(), terminal=layout.Terminal.of(run.stdout, run.env))
     output.write(run.stdout, payload)
 
 
 def _fail(run: Run, error: PvectlError, words: list[str]) -> int:
-    from pvectl.cli import output
+    from pvectl.cli import layout, output
 
     report = output.failure(error, schema=run.command, cluster=run.cluster)
     for problem in report.problems:
         run.say(output.complaint(problem))
     format_ = _asked_format(run, words)
     if format_ in ("json", "jsonl", "yaml"):
-        output.write(run.stdout, output.render(report, format_, now=run.clock.now(), terminal=output.Terminal.of(run.stdout, run.env)))
+        output.write(run.stdout, output.render(report, format_, now=run.clock.now(), terminal=layout.Terminal.of(run.stdout, run.env)))
     return int(error.exit_code)
 
 

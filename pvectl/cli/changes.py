@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from pvectl.cli.output import Column, Problem, Report, Table, span
+from pvectl.cli.layout import Column, Table
+from pvectl.cli.output import Problem, Report
+from pvectl.cli.words import span
 from pvectl.core.model import ClusterView, Guest
 from pvectl.core.plan import Action, Decision, Outcome, OutcomeStatus, Plan, Verdict
 from pvectl.core.text import clean

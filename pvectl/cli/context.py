@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from msgspec import Struct
 
-from pvectl.cli import output
+from pvectl.cli import layout, output
 from pvectl.clock import Clock, SystemClock
 from pvectl.errors import ExitCode, UsageError
 
@@ -145,9 +145,9 @@ class Run:
         """A sentence for the person at the terminal: stderr, never stdout."""
         output.write(self.stderr, (text if text.endswith("\n") else text + "\n").encode("utf-8", "backslashreplace"))
 
-    def show(self, table: output.Table | str) -> None:
+    def show(self, table: layout.Table | str) -> None:
         """A plan or a table for the person at the terminal, before the result: stderr, fitted to its width."""
-        self.say(output.text_of(table, output.Terminal.of(self.stderr, self.env)))
+        self.say(layout.text_of(table, layout.Terminal.of(self.stderr, self.env)))
 
     def confirm(self, question: str, *, yes: bool) -> bool:
         """Ask on a terminal; elsewhere a change needs `--yes`.

@@ -126,14 +126,14 @@ def _say(run: "Run", text: str) -> None:
 
 
 def _narrate(run: "Run", text: str) -> None:
-    from pvectl.cli.output import Terminal
+    from pvectl.cli.layout import Terminal
 
     width = min(Terminal.of(_narrator(run), run.env).width or 80, 80)
     _say(run, "\n" + textwrap.fill(" ".join(text.split()), width, break_on_hyphens=False, break_long_words=False))
 
 
 def _prompt(run: "Run", scene: "Scene") -> str:
-    from pvectl.cli.output import Terminal, paint
+    from pvectl.cli.layout import Terminal, paint
 
     line = scene.command
     if scene.into:
@@ -142,7 +142,7 @@ def _prompt(run: "Run", scene: "Scene") -> str:
 
 
 def _dim(run: "Run", text: str) -> str:
-    from pvectl.cli.output import Terminal, paint
+    from pvectl.cli.layout import Terminal, paint
 
     return paint(text, "dim", Terminal.of(_narrator(run), run.env))
 

@@ -9,7 +9,8 @@ from pvectl.cli.options import command, leaf
 
 if TYPE_CHECKING:
     from pvectl.cli.context import Run
-    from pvectl.cli.output import Report, Table, Terminal
+    from pvectl.cli.layout import Table, Terminal
+    from pvectl.cli.output import Report
     from pvectl.core.checkup import Check, Health
 
 _LOUD = ("warning", "problem", "unknown")
@@ -25,7 +26,8 @@ def doctor(run: "Run") -> "Report":
     first one shown: 78 configuration, 69 no host, 77 the token or a privilege, 4 something is hidden from us, 1 a clock, 75 no quorum.
     """
     from pvectl.cli.examination import examine
-    from pvectl.cli.output import Problem, Report, Terminal
+    from pvectl.cli.layout import Terminal
+    from pvectl.cli.output import Problem, Report
     from pvectl.core.checkup import Health, exit_code
 
     checks = examine(run)
@@ -87,7 +89,7 @@ def _alike(checks: "Sequence[Check]") -> "list[list[Check]]":
 
 
 def _lines(alike: "Sequence[Check]", columns: tuple[int, int], terminal: "Terminal") -> list[str]:
-    from pvectl.cli.output import paint
+    from pvectl.cli.layout import paint
     from pvectl.core.text import clean
 
     first, (verdicts, names) = alike[0], columns
@@ -110,7 +112,7 @@ def _name(one: "Check") -> str:
 
 
 def _table(checks: "Sequence[Check]") -> "Table":
-    from pvectl.cli.output import Column, Table
+    from pvectl.cli.layout import Column, Table
 
     columns = tuple(Column(title=title) for title in ("CHECK", "SUBJECT", "VERDICT", "MESSAGE", "MEND"))
     rows = [(one.check, one.subject, one.health.value, one.message, "; ".join(one.mend)) for one in checks]

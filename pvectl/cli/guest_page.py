@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from pvectl.cli import guest_table
-from pvectl.cli.output import Report, Terminal, is_terminal, paint, percent, size, span
+from pvectl.cli.layout import Terminal, paint
+from pvectl.cli.output import Report, is_terminal
+from pvectl.cli.words import percent, size, span
 from pvectl.core import shutdown
 from pvectl.core.model import Guest
 from pvectl.core.plan import Reason, Verdict

@@ -8,7 +8,9 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from pvectl.cli.output import Column, Report, Table, percent, size, span
+from pvectl.cli.layout import Column, Table
+from pvectl.cli.output import Report
+from pvectl.cli.words import percent, size, span
 from pvectl.core import tags
 from pvectl.core.model import Guest
 from pvectl.core.text import clean

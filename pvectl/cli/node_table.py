@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from pvectl.cli.output import Column, Report, Table, percent, size, span
+from pvectl.cli.layout import Column, Table
+from pvectl.cli.output import Report
+from pvectl.cli.words import percent, size, span
 from pvectl.core.model import ClusterView, Guest, Node
 
 

@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 
 from msgspec import Struct
 
-from pvectl.cli.output import Column, Report, Table
+from pvectl.cli.layout import Column, Table
+from pvectl.cli.output import Report
 from pvectl.core import tags
 from pvectl.core.model import Guest
 from pvectl.core.text import clean

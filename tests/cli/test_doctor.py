@@ -489,7 +489,7 @@ def test_quiet_leaves_only_what_calls_for_action(serve: Serve, home: Home) -> No
 
 def test_the_page_fits_a_narrow_terminal_but_never_breaks_a_command() -> None:
     from pvectl.cli.doctor import _page
-    from pvectl.cli.output import Terminal
+    from pvectl.cli.layout import Terminal
     from pvectl.core.checkup import ok, problem
     from pvectl.errors import ExitCode
 
@@ -503,7 +503,7 @@ def test_the_page_fits_a_narrow_terminal_but_never_breaks_a_command() -> None:
 
 def test_names_from_outside_cannot_steer_the_terminal() -> None:
     from pvectl.cli.doctor import _page
-    from pvectl.cli.output import Terminal
+    from pvectl.cli.layout import Terminal
     from pvectl.core.checkup import ok
 
     assert "\x1b" not in _page([ok("tls", "host/\x1b[2Jpve", "a \x1b]0;b")], Terminal())

@@ -10,8 +10,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pvectl.cli import output
-from pvectl.cli.output import Column, Problem, Report, Table, Terminal
+from pvectl.cli import layout, output, words
+from pvectl.cli.layout import Column, Table, Terminal
+from pvectl.cli.output import Problem, Report
 from pvectl.errors import ExitCode, UsageError
 
 NOW = datetime(2026, 11, 22, 10, 0, 0, 123456, tzinfo=UTC)
@@ -37,7 +38,7 @@ def report(**changes: object) -> Report:
 
 
 def test_a_pipe_gets_every_cell_whole() -> None:
-    lines = output.text_of(GUESTS, PIPE).splitlines()
+    lines = layout.text_of(GUESTS, PIPE).splitlines()
 
     assert lines[0].split() == ["VMID", "NAME", "NODE", "UPTIME", "TAGS"]
     assert lines[1] == " 100  database-of-the-accounting-department  pve1   3d 4h  prod accounting database backup-daily"
@@ -46,14 +47,14 @@ def test_a_pipe_gets_every_cell_whole() -> None:
 
 @pytest.mark.parametrize("width", range(24, 140))
 def test_a_terminal_gets_no_line_wider_than_itself(width: int) -> None:
-    lines = output.text_of(GUESTS, Terminal(width=width)).splitlines()
+    lines = layout.text_of(GUESTS, Terminal(width=width)).splitlines()
 
     assert all(len(line) <= width for line in lines), lines
     assert len(lines) == 3
 
 
 def test_a_narrow_terminal_gives_up_what_is_needed_least_first() -> None:
-    titles = [output.text_of(GUESTS, Terminal(width=width)).splitlines()[0].split() for width in (100, 50, 38, 32)]
+    titles = [layout.text_of(GUESTS, Terminal(width=width)).splitlines()[0].split() for width in (100, 50, 38, 32)]
 
     assert titles == [
         ["VMID", "NAME", "NODE", "UPTIME", "TAGS"],
@@ -64,7 +65,7 @@ def test_a_narrow_terminal_gives_up_what_is_needed_least_first() -> None:
 
 
 def test_a_shortened_cell_says_so() -> None:
-    assert "database-of-…" in output.text_of(GUESTS, Terminal(width=40))
+    assert "database-of-…" in layout.text_of(GUESTS, Terminal(width=40))
 
 
 @pytest.mark.parametrize("width", range(30, 90))
@@ -73,7 +74,7 @@ def test_a_column_that_wraps_loses_no_word(width: int) -> None:
     columns = (Column(title="VMID", right=True), Column(title="WHY", flexible=True, wrap=True))
     table = Table(columns=columns, rows=[("100", why), ("2", "-")])
 
-    lines = output.text_of(table, Terminal(width=width)).splitlines()
+    lines = layout.text_of(table, Terminal(width=width)).splitlines()
 
     assert all(len(line) <= width for line in lines)
     assert " ".join(line[4:].strip() for line in lines[1:-1]) == why
@@ -83,15 +84,15 @@ def test_a_column_that_wraps_loses_no_word(width: int) -> None:
 def test_colour_is_for_terminals_that_want_it() -> None:
     table = Table(columns=(Column(title="STATUS", style=lambda _: "good"),), rows=[("running",)])
 
-    assert "\x1b[32mrunning\x1b[0m" in output.text_of(table, Terminal(width=80, colour=True))
-    assert "\x1b" not in output.text_of(table, Terminal(width=80, colour=False))
-    assert "\x1b" not in output.text_of(table, PIPE)
+    assert "\x1b[32mrunning\x1b[0m" in layout.text_of(table, Terminal(width=80, colour=True))
+    assert "\x1b" not in layout.text_of(table, Terminal(width=80, colour=False))
+    assert "\x1b" not in layout.text_of(table, PIPE)
 
 
 def test_titles_can_be_left_out() -> None:
     bare = Table(columns=GUESTS.columns, rows=GUESTS.rows, header=False)
 
-    assert output.text_of(bare, PIPE).splitlines()[0].startswith(" 100")
+    assert layout.text_of(bare, PIPE).splitlines()[0].startswith(" 100")
 
 
 def test_json_is_one_document_in_the_envelope() -> None:
@@ -165,18 +166,18 @@ def test_csv_cells_are_no_formulas(formula: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "words"),
+    ("size", "shown"),
     [(None, "-"), (0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (150 * 2**20, "150 MiB"), (5 * 2**40, "5.0 TiB"), (2**60, "1024 PiB")],
 )
-def test_sizes_read_well(size: int | None, words: str) -> None:
-    assert output.size(size) == words
+def test_sizes_read_well(size: int | None, shown: str) -> None:
+    assert words.size(size) == shown
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(None, "-"), (0, "0s"), (59, "59s"), (60, "1m"), (61, "1m 1s"), (3600, "1h"), (93784, "1d 2h"), (86400, "1d")]
+    ("seconds", "shown"), [(None, "-"), (0, "0s"), (59, "59s"), (60, "1m"), (61, "1m 1s"), (3600, "1h"), (93784, "1d 2h"), (86400, "1d")]
 )
-def test_spans_read_well(seconds: int | None, words: str) -> None:
-    assert output.span(seconds) == words
+def test_spans_read_well(seconds: int | None, shown: str) -> None:
+    assert words.span(seconds) == shown
 
 
 @given(st.text(), st.one_of(st.none(), st.text()))
