@@ -183,3 +183,12 @@ def test_a_node_without_an_address_to_wake_it_at_is_told_the_line_that_sets_one(
     assert checkup.of_wake("pve2", "aa:bb:cc:dd:ee:ff", alone=False).health is Health.OK
     assert "pvenode config set --wakeonlan" in checkup.of_wake("pve2", None, alone=False).mend[0]
     assert checkup.of_wake("pve2", "aa:bb:cc:dd:ee:ff", alone=True).health is Health.NOTE
+
+
+def test_s28_a_certificate_nobody_verifies_is_a_warning_with_its_fingerprint() -> None:
+    check = checkup.of_blind_faith("pve1", "AA:BB")
+
+    assert check.health is Health.WARNING
+    assert "AA:BB" in check.message
+    assert "only reads" in check.message
+    assert check.mend == ("pvectl config trust",)

@@ -125,3 +125,17 @@ def test_a_token_without_rules_of_its_own_that_has_rights_is_not_fenced_in() -> 
 
 def test_where_the_rules_cannot_be_read_nothing_is_claimed() -> None:
     assert privileges.of_separation(held(acl=None)).health is Health.NOT_CHECKED
+
+
+def test_a_token_that_may_work_is_told_what_it_can_do() -> None:
+    told = checks(held("VM.PowerMgmt", "VM.Config.Options", "Sys.PowerMgmt"))
+
+    assert {told[subject].health for subject in ("see", "tags", "vm", "node")} == {Health.OK}
+    assert told["vm"].message == "can shut guests down (pvectl vm shutdown)"
+    assert told["node"].message == "can switch off and wake node pve1 and node pve2"
+
+
+def test_power_over_one_node_is_power_over_that_one_only() -> None:
+    rights = AUDIT | {"Sys.PowerMgmt": True}
+
+    assert checks(held(but={"/nodes/pve2": rights}))["node"].message == "can switch off and wake node pve2"
