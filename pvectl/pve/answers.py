@@ -82,9 +82,14 @@ class GuestConfig(Struct, frozen=True, kw_only=True):
 
 
 class GuestNow(Struct, frozen=True, kw_only=True):
-    """How a guest is at this moment, told by its own node."""
+    """How a guest is at this moment, told by its own node.
+
+    `tags` is None where PVE leaves them out: when there are none, and when one of them is not valid.
+    """
 
     status: str
+    name: str | None = None
+    tags: tuple[str, ...] | None = None
     qmpstatus: str | None = None
     lock: str | None = None
     ha_managed: bool | None = None

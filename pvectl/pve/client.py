@@ -47,6 +47,14 @@ __all__ = [
 
 T = TypeVar("T")
 
+# a guest under the HA manager is handed over to it (qemu-server PVE/API2/Qemu.pm, pve-container PVE/API2/LXC/Status.pm)
+_WORK = {
+    ("qemu", "shutdown"): ("qmshutdown", "hastop"),
+    ("qemu", "start"): ("qmstart", "hastart"),
+    ("lxc", "shutdown"): ("vzshutdown", "hastop"),
+    ("lxc", "start"): ("vzstart", "hastart"),
+}
+
 
 class ProxmoxClient:
     """The one client of a run; get it with `get_instance`, never by constructing it."""
@@ -232,9 +240,13 @@ class ProxmoxClient:
     def _started(self, resource: Any, guest: Guest, verb: str, **form: Any) -> Upid:
         answer = resource.post(**form)
         try:
-            return parse_upid(_data(answer))
+            upid = parse_upid(_data(answer))
         except PvectlError as error:
             raise failures.unclear(f"{verb} of {guest.label} was accepted, but {error.message}", subject=guest.subject) from None
+        if (upid.node, upid.id) != (guest.node, str(guest.vmid)) or upid.type not in _WORK[guest.type, verb]:
+            what = f"the task it was given is another's: {upid.type} of {upid.id or 'nothing'} on {upid.node}"
+            raise failures.unclear(f"{verb} of {guest.label} was accepted, but {what}", subject=guest.subject)
+        return upid
 
 
 class _Undecoded:

@@ -35,19 +35,11 @@ _MAX_WORDS = 500
 _MAX_ERROR_BODY = 64 << 10
 
 _CHECK_FAILED = r"Permission check failed \((?P<path>/[^,()]*), (?P<privilege>[^()]+)\)"
-_PLAIN_PATH = r"\A/[A-Za-z0-9/_.-]*\Z"
 _MODIFYING_TAG = " for modifying tag "
 # pve-cluster answers both when it is not quorate: the second is the file system /etc/pve turning read-only, no question of rights
 _NO_QUORUM = r"(?i)no quorum|unable to open file '/etc/pve/[^']*' - Permission denied"
-_ROLES = (
-    ("VM.Config.Options", "PvectlTagger"),
-    ("VM.PowerMgmt", "PvectlGuestPwr"),
-    ("Sys.PowerMgmt", "PvectlNodePwr"),
-    ("VM.Audit", "PVEAuditor"),
-    ("Sys.Audit", "PVEAuditor"),
-    ("Datastore.Audit", "PVEAuditor"),
-    ("Pool.Audit", "PVEAuditor"),
-)
+# what `pvectl doctor` gives the lines for, and from which path down
+_EXAMINED = (("VM.Config.Options", "/vms"), ("VM.PowerMgmt", "/vms"), ("VM.Audit", "/vms"), ("Sys.Audit", "/"))
 
 
 def from_answer(answer: Answer, *, method: str, path: str, host: Host, token_id: str) -> PvectlError:
@@ -94,7 +86,8 @@ def node_unreachable(answer: Answer, *, path: str, host: Host) -> PvectlError:
 
 def unreachable(words: dict[str, str], *, last: str, certificates: list[TlsFailure] | None = None) -> Unavailable:
     """No host answered; `words` has each host's label and what happened, in the order they were tried."""
-    told = "; ".join(f"{label}: {what}" for label, what in words.items())
+    alike = {what: ", ".join(label for label, other in words.items() if other == what) for what in words.values()}
+    told = "; ".join(f"{labels}: {what}" for what, labels in alike.items())
     if certificates and len(certificates) == len(words):
         return TlsFailure(f"no API host could prove who it is: {told}", hint=certificates[0].hint, subject=certificates[0].subject)
     return Unavailable(
@@ -158,20 +151,19 @@ def _denied(words: str, asked: str, path: str, token_id: str) -> PermissionDenie
         return PermissionDenied(f"{asked}: {words}", subject=subject_of(path))
     where, privilege = found["path"], found["privilege"].strip()
     registered = _MODIFYING_TAG in privilege
-    hint = None
-    if re.match(_PLAIN_PATH, where):
-        hint = _grant(where, privilege.partition(" ")[0] if registered else privilege, token_id)
-        if registered:
-            hint = "the tag is registered, or tags are restricted, in the datacenter's options; " + hint
+    hint = _lacking(where, privilege.partition(" ")[0] if registered else privilege, token_id)
+    if registered:
+        hint = "the tag is registered, or tags are restricted, in the datacenter's options; " + hint
     return PermissionDenied(f"{asked}: {words}", path=where, privilege=privilege, hint=hint, subject=subject_of(path))
 
 
-def _grant(path: str, privilege: str, token_id: str) -> str:
-    needed = re.split(r"[|,\s]+", privilege)
-    role = next((role for name, role in _ROLES if name in needed), None)
-    line = f"pveum acl modify {path} -token '{token_id}' -role {role or 'ROLE'}"
-    which = "" if role else f", ROLE being one that has {needed[0]}"
-    return f"grant it with `{line}`{which}; a token with privilege separation has no more rights than its user"
+def _lacking(path: str, privilege: str, token_id: str) -> str:
+    # PVE writes "A|B" where one of them is enough
+    choice = privilege.split("|")
+    for needed, root in _EXAMINED:
+        if needed in choice and f"{path}/".startswith(root):
+            return f"the token {token_id} or its user lacks {needed} on {path}: `pvectl doctor` gives the lines that grant it"
+    return f"the token {token_id} or its user lacks {privilege} on {path}, and both of them need it"
 
 
 def _said(answer: Answer) -> tuple[str, dict[str, str]]:

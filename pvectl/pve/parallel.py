@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 from pvectl.errors import PvectlError
 
@@ -38,9 +38,9 @@ def in_parallel(calls: Sequence[Callable[[], T]], *, workers: int = MOST_WORKERS
         work()
     else:
         threads = [threading.Thread(target=work, daemon=True) for _ in range(count)]
-        for thread in threads:
-            thread.start()
         try:
+            for thread in threads:
+                thread.start()
             for thread in threads:
                 thread.join()
         except BaseException:
@@ -49,3 +49,23 @@ def in_parallel(calls: Sequence[Callable[[], T]], *, workers: int = MOST_WORKERS
     if crashed:
         raise crashed[0]
     return cast("list[T | PvectlError]", results)
+
+
+class Shared(Generic[T]):
+    """One reading for all the threads that wait for it; nobody gets an answer that had been on its way before they asked."""
+
+    def __init__(self, read: Callable[[], T]) -> None:
+        self._read = read
+        self._turn = threading.Lock()
+        self._begun = 0
+        self._latest: tuple[int, T] | None = None
+
+    def __call__(self) -> T:
+        before = self._begun
+        with self._turn:
+            if self._latest is not None and self._latest[0] > before:
+                return self._latest[1]
+            self._begun += 1
+            answer = self._read()
+            self._latest = self._begun, answer
+            return answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from pvectl.errors import TlsFailure, Unavailable
+from pvectl.errors import Unavailable
 from pvectl.pve.connection import Trust
 from pvectl.pve.deadline import Deadline
 from pvectl.pve.line import Line, open_line
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import ssl
 
     from pvectl.pve.hosts import Host
+    from pvectl.pve.tls import Unproven
 
 
 class Pool:
@@ -59,13 +60,12 @@ class Pool:
 
         try:
             return open_line(host, secure, limit)
-        except TlsFailure as error:
+        except tls.Unproven as error:
             raise self._with_fingerprint(error, host, limit) from None
 
-    def _with_fingerprint(self, error: TlsFailure, host: Host, limit: Deadline) -> TlsFailure:
+    def _with_fingerprint(self, error: Unproven, host: Host, limit: Deadline) -> Unproven:
         """The failure, and what the host presented; a handshake that failed does not tell, so somebody who believes it all looks again."""
         from pvectl.pve.presented import fingerprint_of
-        from pvectl.pve.tls import spell
 
         if self._trust.fingerprints:
             return error
@@ -73,7 +73,7 @@ class Pool:
             shown = fingerprint_of(host, limit)
         except Unavailable:
             return error
-        return TlsFailure(f"{error.message} (its SHA-256 fingerprint is {spell(shown)})", hint=error.hint, subject=error.subject)
+        return error.showing(shown)
 
     def keep(self, line: Line) -> None:
         """Let a connection rest until the next request; one that is closed already is forgotten."""

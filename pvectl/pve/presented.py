@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from pvectl.errors import ConfigError, TlsFailure
+from pvectl.errors import ConfigError
 from pvectl.pve import failures, tls
 from pvectl.pve.connection import Trust
 from pvectl.pve.deadline import Deadline
@@ -49,8 +49,8 @@ def presented(host: str, *, trust: Trust, deadline: Deadline) -> Presented:
 
     try:
         open_line(where, prove, deadline).close()
-    except TlsFailure as error:
-        return Presented(host=where.label, fingerprint=fingerprint, problem=error.message)
+    except tls.Unproven as error:
+        return Presented(host=where.label, fingerprint=fingerprint, problem=error.words)
     except Broken as error:
         raise failures.unreachable({where.label: error.words}, last=where.label) from None
     return Presented(host=where.label, fingerprint=fingerprint)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pvectl.errors import PermissionDenied
+from pvectl.errors import PermissionDenied, TlsFailure, Unavailable
 from pvectl.pve import failures, rows, strict_json
 from pvectl.pve.answers import Version
 from pvectl.pve.identity import Identity
@@ -44,13 +44,16 @@ def reach(connection: Connection, host: Host, deadline: Deadline) -> Reached:
     """Connect and have the host prove who it is; nothing of ours is sent.
 
     Raises:
-        Unavailable: nobody there, or somebody who cannot prove it.
+        Unavailable: nobody there, or somebody who cannot prove it; `subject` names the host, the message does not.
     """
     shown: list[tuple[bytes, str]] = []
     try:
         open_line(host, _prover(connection, host, shown) if host.tls else None, deadline).close()
     except Broken as error:
-        raise failures.unreachable({host.label: error.words}, last=host.label) from None
+        hint = failures.unreachable({host.label: error.words}, last=host.label).hint
+        raise Unavailable(error.words, hint=hint, subject=host.subject) from None
+    except TlsFailure as error:
+        raise TlsFailure(str(getattr(error, "words", error)), hint=error.hint, subject=host.subject) from None
     certificate, fingerprint = shown[0] if shown else (None, None)
     return Reached(host=host.label, certificate=certificate, fingerprint=fingerprint)
 

@@ -42,9 +42,11 @@ _GUEST_TYPES = ("qemu", "lxc")
 
 def guests(rows: list[Row], *, what: str) -> tuple[Guest, ...]:
     """Rows of `/cluster/resources?type=vm`."""
-    kinds: set[object] = set()
-    for row in rows:
-        kinds.add(row.get("type"))
+    try:
+        kinds = {row.get("type") for row in rows}
+    except TypeError:
+        odd = next(row["type"] for row in rows if isinstance(row.get("type"), list | dict))
+        raise ProtocolError(f"{what}: type is {shown(odd)}") from None
     if not kinds <= {"qemu", "lxc"}:
         rows = [row for row in rows if row.get("type") in _GUEST_TYPES or "vmid" in row]
     _polish(rows, what)
@@ -58,10 +60,10 @@ def resources(rows: list[Row], *, what: str) -> Resources:
         kind = row.get("type")
         if kind in _GUEST_TYPES or (kind is None and "vmid" in row):
             of_kind["guest"].append(row)
+        elif not isinstance(kind, str):
+            raise ProtocolError(f"{what}: " + ("a row without a type" if kind is None else f"type is {shown(kind)}"))
         elif kind in of_kind:
             of_kind[kind].append(row)
-        elif not isinstance(kind, str):
-            raise ProtocolError(f"{what}: a row without a type")
     seen = guests(of_kind["guest"], what=what)
     members: dict[str, set[int]] = {_text(row, "pool", what): set() for row in of_kind["pool"]}
     for guest in seen:
@@ -121,9 +123,9 @@ def votes(rows: list[Row], *, what: str) -> dict[str, int]:
     """Rows of `/cluster/config/nodes`, where numbers are text."""
     found: dict[str, int] = {}
     for row in rows:
-        count = str(row.get("quorum_votes", ""))
-        if not count.isdecimal():
-            raise ProtocolError(f"{what}: quorum_votes is {clean(count)[:40]!r}")
+        count = row.get("quorum_votes")
+        if not (type(count) is int and count >= 0) and not (isinstance(count, str) and re.match(_DIGITS, count)):
+            raise ProtocolError(f"{what}: quorum_votes is {shown(count)}")
         found[_text(row, "name" if "name" in row else "node", what)] = int(count)
     return found
 
@@ -212,7 +214,11 @@ def guest_now(data: Any, *, vmid: int, what: str) -> GuestNow:
         raise ProtocolError(f"{what}: the answer is about guest {shown(row.get('vmid'))}")
     ha = row.get("ha")
     managed = _maybe_truth(ha, "managed", what) if isinstance(ha, dict) else None
-    return _all([{**row, "ha_managed": managed}], GuestNow, what)[0]
+    raw = row.get("tags")
+    if raw is not None and not isinstance(raw, str):
+        raise ProtocolError(f"{what}: tags is {shown(raw)}")
+    split = tuple(sorted(tags.split(raw))) if raw is not None else None
+    return _all([{**row, "ha_managed": managed, "tags": split}], GuestNow, what)[0]
 
 
 def task_state(data: Any, *, upid: Upid, what: str) -> TaskState:

@@ -18,6 +18,20 @@ _EXPIRED = 10
 _NOT_YET_VALID = 9
 
 
+class Unproven(TlsFailure):
+    """A host whose certificate does not prove who it is; `words` say it without the host's name, for a message about several."""
+
+    def __init__(self, host: Host, fault: str, *, hint: str, shown: str | None = None) -> None:
+        spelled = f"; its SHA-256 fingerprint is {spell(shown)}" if shown else ""
+        super().__init__(f"{host.label} presents a certificate that {fault}{spelled}", hint=hint, subject=host.subject)
+        self.words = f"its certificate {fault}"
+        self._host, self._fault, self._mend = host, fault, hint
+
+    def showing(self, fingerprint: str) -> Unproven:
+        """The same, with the fingerprint of what was presented."""
+        return Unproven(self._host, self._fault, hint=self._mend, shown=fingerprint)
+
+
 def make_context(trust: Trust) -> ssl.SSLContext:
     """The TLS settings that carry `trust` out.
 
@@ -53,7 +67,7 @@ def handshake(plain: socket.socket, context: ssl.SSLContext, host: Host, trust: 
     """TLS over `plain`, and the other side proven to be who it should be before a byte of ours leaves; closes `plain` on failure.
 
     Raises:
-        TlsFailure: it is not; nothing was sent.
+        Unproven: it is not; nothing was sent.
         OSError: the connection broke or timed out in the handshake.
     """
     # as bytes, so that Python does not load its IDNA codec for it
@@ -79,10 +93,11 @@ def handshake(plain: socket.socket, context: ssl.SSLContext, host: Host, trust: 
 
 def _compare(shown: str, host: Host, trust: Trust) -> None:
     if shown not in trust.fingerprints:
-        raise TlsFailure(
-            f"{host.label} presents a certificate with another fingerprint than the one trusted: {spell(shown)}",
-            hint="if the certificate was renewed, compare this with the node's own and trust it with `pvectl config trust`",
-            subject=host.subject,
+        raise Unproven(
+            host,
+            "has another fingerprint than the one trusted",
+            hint="if the certificate was renewed, compare its fingerprint with the node's own and trust it with `pvectl config trust`",
+            shown=shown,
         )
 
 
@@ -99,23 +114,23 @@ def fingerprint(secured: ssl.SSLSocket) -> str:
     return hashlib.sha256(certificate or b"").hexdigest()
 
 
-def _not_verified(host: Host, error: ssl.SSLCertVerificationError) -> TlsFailure:
+def _not_verified(host: Host, error: ssl.SSLCertVerificationError) -> Unproven:
     code = error.verify_code
     why = clean(error.verify_message or "it does not verify").rstrip(".")
     if code in (_HOST_NAME_MISMATCH, _ADDRESS_MISMATCH):
-        return TlsFailure(
-            f"{host.label} presents a certificate that was made out to another name",
+        return Unproven(
+            host,
+            "was made out to another name",
             hint="write the host as the certificate has it (the node's name, or its address), or trust it with `pvectl config trust`",
-            subject=host.subject,
         )
     if code in (_EXPIRED, _NOT_YET_VALID):
-        return TlsFailure(
-            f"{host.label} presents a certificate that is not valid today: {why}",
+        return Unproven(
+            host,
+            f"is not valid today ({why})",
             hint="check this machine's clock; renew the certificate on the node with `pvecm updatecerts --force`",
-            subject=host.subject,
         )
-    return TlsFailure(
-        f"{host.label} presents a certificate that does not verify: {why}",
+    return Unproven(
+        host,
+        f"does not verify ({why})",
         hint="give the cluster's own CA (tls: {ca_file: /etc/pve/pve-root-ca.pem}) or trust the certificate with `pvectl config trust`",
-        subject=host.subject,
     )

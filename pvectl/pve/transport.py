@@ -6,12 +6,15 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+import msgspec
 from msgspec import Struct
 
-from pvectl.errors import ConfigError, DeadlineExceeded, ProtocolError, PvectlError, TlsFailure, Unavailable, WriteForbidden
+from pvectl.core.text import clean
+from pvectl.errors import ApiRefusal, ConfigError, DeadlineExceeded, ProtocolError, PvectlError, TlsFailure, Unavailable, WriteForbidden
 from pvectl.pve import failures, paths, strict_json
 from pvectl.pve.connection import Connection, Trust
 from pvectl.pve.deadline import Deadline
@@ -35,6 +38,14 @@ IDLE_WRITE_S = 2.0
 Parameters = Mapping[str, "str | int | bool | list[str] | tuple[str, ...] | None"]
 _OK = range(200, 300)
 _REDIRECT = range(300, 400)
+_CLIENT_FAULTS = range(400, 500)
+_TIMED_OUT = 408
+_LAST_KNOWN = 505
+"""From here on no status says that nothing was done, but for those PVE itself answers with."""
+_NOT_DONE = frozenset({506, failures.NEVER_CONNECTED})
+"""pveproxy says 506 to what it does not understand, before it looks at it (pve-http-server AnyEvent.pm)."""
+_SHORTEST_SECRET = 6
+"""A shorter one, which PVE makes for nobody, may be part of any answer's grammar."""
 
 
 class Exchange(Struct, frozen=True, kw_only=True):
@@ -63,6 +74,7 @@ class Session:
         self._lock = threading.Lock()
         self._home: Host | None = None
         self._identity: Identity | None = None
+        self._first = threading.Lock()
         self._told_identity = threading.Lock()
         self._has_told = False
         self._same: set[Host] = set()
@@ -96,7 +108,7 @@ class Session:
             raise WriteForbidden(f"{asked} was not sent: this run only reads", subject=failures.subject_of(path))
         if self._connection.trust.insecure:
             raise WriteForbidden(
-                f"{asked} was not sent: with `insecure: true` nobody knows who is listening, so pvectl only reads",
+                f"{asked} was not sent: with `insecure: true` or `verify_ssl: false` nobody knows who is listening, so pvectl only reads",
                 hint="trust the host's certificate with `pvectl config trust`",
                 subject=failures.subject_of(path),
             )
@@ -109,6 +121,9 @@ class Session:
             for host in self._in_order(dead_too=turn > 0):
                 try:
                     answer = self._ask(host, target)
+                except _Unvouched as fault:
+                    trouble.note(host, fault.why)
+                    continue
                 except (Broken, TlsFailure) as fault:
                     self._dead.add(host)
                     trouble.note(host, fault)
@@ -128,23 +143,31 @@ class Session:
 
     def _once_more(self, host: Host, target: str, answer: Answer) -> tuple[Host, Answer]:
         """A node one host cannot reach is tried from at most one other: most likely the node itself is down."""
-        other = next((other for other in self._hosts if other != host and other not in self._dead), None)
-        if other is None and answer.status_code != failures.NEVER_CONNECTED:
+        others = [other for other in self._hosts if other != host and other not in self._dead]
+        if not others and answer.status_code != failures.NEVER_CONNECTED:
             return host, answer  # pveproxy has waited 30 s for the node already
-        other = other or host
         self._pause(1)
-        try:
-            return other, self._ask(other, target)
-        except DeadlineExceeded:
-            raise
-        except (Broken, Unavailable):
-            return host, answer
+        for other in others or [host]:
+            try:
+                return other, self._ask(other, target)
+            except _Unvouched:
+                continue
+            except DeadlineExceeded:
+                raise
+            except (Broken, Unavailable):
+                break
+        return host, answer
 
     def _ask(self, host: Host, target: str) -> Answer:
-        """One GET from one host, which is the first of its run or has been proven to be of the same cluster."""
-        self._prove_same_cluster(host)
-        answer = self._get(host, target)
-        self._settle(host, answer)
+        """One GET from one host, which is the first of its run or has been proven to be of the same cluster.
+
+        Raises:
+            _Unvouched: there is no telling whether it is; it was not asked.
+        """
+        with self._one_by_one_at_first():
+            self._prove_same_cluster(host)
+            answer = self._get(host, target)
+            self._settle(host, answer)
         return answer
 
     def _get(self, host: Host, target: str) -> Answer:
@@ -158,6 +181,10 @@ class Session:
         return self._exchange(self._pool.fresh(host, self._deadline), "GET", target)
 
     def _write(self, method: str, path: str, target: str, form: bytes) -> Answer:
+        with self._one_by_one_at_first():
+            return self._write_once(method, path, target, form)
+
+    def _write_once(self, method: str, path: str, target: str, form: bytes) -> Answer:
         line = self._line_for_write()
         host = line.host
         try:
@@ -180,9 +207,10 @@ class Session:
             raise failures.outcome_unknown(fault.message, method=method, path=path, host=host) from None
         status = answer.status_code
         failure = self._judged_failure(host, method, path, answer)
-        lost = status in failures.BAD_GATEWAY or (status in failures.NODE_FAULTS and status != failures.NEVER_CONNECTED)
+        lost = status in failures.BAD_GATEWAY or status == _TIMED_OUT or (status >= _LAST_KNOWN and status not in _NOT_DONE)
         if lost or (isinstance(failure, ProtocolError) and status not in _REDIRECT):
-            raise failures.outcome_unknown(failure.message, method=method, path=path, host=host)
+            why = f"it answered {status} {clean(answer.reason[:200])}".rstrip() if isinstance(failure, ApiRefusal) else failure.message
+            raise failures.outcome_unknown(why, method=method, path=path, host=host)
         raise failure
 
     def _line_for_write(self) -> Line:
@@ -192,6 +220,8 @@ class Session:
             try:
                 self._prove_same_cluster(host)
                 return self._pool.resting(host, at_most_s=IDLE_WRITE_S) or self._pool.fresh(host, self._deadline)
+            except _Unvouched as fault:
+                trouble.note(host, fault.why)
             except (Broken, TlsFailure) as fault:
                 self._dead.add(host)
                 trouble.note(host, fault)
@@ -211,6 +241,7 @@ class Session:
         began, status = time.monotonic(), None
         try:
             answer = line.exchange(method, ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8"), form, self._deadline)
+            answer = self._without_secret(answer)
             status = answer.status_code
         finally:
             if self._on_exchange is not None:
@@ -218,6 +249,13 @@ class Session:
                 self._on_exchange(Exchange(method=method, path=target, host=line.host.label, status=status, took=took))
         self._pool.keep(line)
         return answer
+
+    def _without_secret(self, answer: Answer) -> Answer:
+        """What a server repeats of the request must not bring the secret into an error, a task's end or a log."""
+        secret = self._connection.token.reveal()
+        if answer.status_code in _OK and len(secret) < _SHORTEST_SECRET:
+            return answer
+        return answer.without(_spellings(secret))
 
     def _judged(self, host: Host, method: str, path: str, answer: Answer) -> Answer:
         if answer.status_code not in _OK:
@@ -242,6 +280,18 @@ class Session:
         time.sleep(min(PAUSE_S * 2**turn * jitter, self._deadline.left()))
         self._deadline.check()
 
+    @contextmanager
+    def _one_by_one_at_first(self) -> Iterator[None]:
+        """Until one host stands for the cluster, two threads could each take another for it."""
+        if len(self._hosts) == 1 or self._home is not None:
+            yield
+            return
+        with self._first:
+            if self._home is None:
+                yield
+                return
+        yield
+
     def _settle(self, host: Host, answer: Answer) -> None:
         """The first host that answers for itself stands for the cluster from now on."""
         with self._lock:
@@ -261,19 +311,18 @@ class Session:
             if self._has_told:
                 return
             try:
-                self._identity = read_identity(lambda path: self._get(home, path))
-            except Broken:
+                self._identity, status = read_identity(lambda path: self._get(home, path))
+            except (Broken, TlsFailure, ProtocolError):
                 return
-            except (TlsFailure, ProtocolError):
-                pass
-            self._has_told = True
+            # a fault that passes is no last word: the next request asks once more
+            self._has_told = self._identity is not None or status in _CLIENT_FAULTS
 
     def _prove_same_cluster(self, host: Host) -> None:
         """Nothing is asked of a second host before it has told that it belongs to the first one's cluster.
 
         Raises:
             ConfigError: it belongs to another.
-            Unavailable: there is no telling.
+            _Unvouched: there is no telling, so the next host may be tried.
             Broken, TlsFailure, DeadlineExceeded: it does not answer.
         """
         with self._lock:
@@ -284,14 +333,16 @@ class Session:
             self._learn_identity()
         known = self._identity
         if known is None:
-            raise Unavailable(
-                f"{home.label} stopped answering before it told which cluster it belongs to, so {host.label} was not asked in its place",
-                subject=home.subject,
-            )
-        other = read_identity(lambda path: self._get(host, path))
+            words = f"{home.label} stopped answering before it told which cluster it belongs to, so {host.label} was not asked in its place"
+            raise _Unvouched(Unavailable(words, subject=home.subject))
+        try:
+            other, _ = read_identity(lambda path: self._get(host, path))
+        except ProtocolError as error:
+            raise _Unvouched(error) from None
         if other is None:
-            raise Unavailable(f"{host.label} does not tell which cluster it belongs to, so it was not asked", subject=host.subject)
-        if other.nodes != known.nodes or (other.name is not None and known.name is not None and other.name != known.name):
+            words = f"{host.label} does not tell which cluster it belongs to, so it was not asked"
+            raise _Unvouched(Unavailable(words, subject=host.subject))
+        if not known.is_same_as(other):
             raise ConfigError(
                 f"{home.label} and {host.label} are not of one cluster: {known} and {other}",
                 hint="the hosts of one entry in proxmox.yml are entry points of one cluster",
@@ -299,6 +350,14 @@ class Session:
             )
         with self._lock:
             self._same.add(host)
+
+
+class _Unvouched(Exception):
+    """A host that has not told to which cluster it belongs, or not so that anybody could tell; `why` is what a person is told."""
+
+    def __init__(self, why: PvectlError) -> None:
+        super().__init__(why.message)
+        self.why = why
 
 
 class _Trouble:
@@ -318,8 +377,15 @@ class _Trouble:
         errors = [fault for fault in self._by_host.values() if isinstance(fault, PvectlError)]
         if len(self._by_host) == 1 and errors:
             return errors[0]
-        words = {host.label: fault.words if isinstance(fault, Broken) else fault.message for host, fault in self._by_host.items()}
+        words = {host.label: str(getattr(fault, "words", fault)) for host, fault in self._by_host.items()}
         return failures.unreachable(words, last=hosts[0].label, certificates=[fault for fault in errors if isinstance(fault, TlsFailure)])
+
+
+def _spellings(secret: str) -> tuple[bytes, ...]:
+    """A secret as a server may repeat it: as it is, escaped for a URL, and escaped for JSON with and without its slashes."""
+    in_json = msgspec.json.encode(secret).decode()[1:-1]
+    spelled = (secret, quote(secret, safe=""), quote(secret, safe="").lower(), in_json, in_json.replace("/", "\\/"))
+    return tuple(dict.fromkeys(one.encode() for one in spelled))
 
 
 def encoded(parameters: Parameters | None) -> str:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import traceback
 from collections.abc import Callable
+from urllib.parse import quote
 
 import pytest
 
+from pvectl.core.model import Guest
 from pvectl.core.secret import Secret
 from pvectl.errors import ApiRefusal, PermissionDenied, PvectlError, UsageError
 from pvectl.pve.client import ProxmoxClient
+from pvectl.pve.tasks import parse_upid
 from pvectl.pve.transport import Connection
 from tests.pve.listener import Listener, resets, says
 from tests.support.scenarios import MIXED
@@ -129,7 +134,8 @@ def test_a_token_without_the_privilege_is_told_which(serve: Serve, connect: Conn
     with pytest.raises(PermissionDenied) as caught:
         client.start(guest)
     assert (caught.value.path, caught.value.privilege) == ("/vms/100", "VM.PowerMgmt")
-    assert "`pveum acl modify /vms/100 -token 'eve@pve!look' -role PvectlGuestPwr`" in str(caught.value.hint)
+    lacking = "the token eve@pve!look or its user lacks VM.PowerMgmt on /vms/100: `pvectl doctor` gives the lines that grant it"
+    assert caught.value.hint == lacking
     assert caught.value.subject == "guest/100"
 
 
@@ -146,6 +152,60 @@ def test_s33_the_secret_stands_in_no_error_no_repr_and_no_traceback(connect: Con
             pytest.fail("no error")
         assert canary.encode() in server.received[0]
     assert canary not in shown + repr(client) + repr(client.connection) + str(client.connection) + repr(vars(client))
+
+
+def _echoes(status: str, *, where: str) -> Callable[..., bool]:
+    def play(sock: socket.socket, request: bytes) -> bool:
+        header = next(line for line in request.decode().split("\r\n") if line.startswith("Authorization: "))
+        said = {"message": header, "errors": {header[-50:]: header}} if where == "message" else {}
+        kind = f"Content-Type: {header.partition('=')[2]}\r\n" if where == "content type" else ""
+        body = header.encode() if where == "text" else json.dumps({"data": None, **said}).encode()
+        kind = "Content-Type: text/plain\r\n" if where == "text" else kind
+        return says(status=f"{status} {header if where == 'reason' else 'no'}", headers=kind, body=body)(sock, request)
+
+    return play
+
+
+@pytest.mark.parametrize("secret", ["5eb1d2c4-0000-4000-8000-00000000a11e", 'c4n4ry+/%"\\x'], ids=["as PVE makes them", "odd"])
+@pytest.mark.parametrize("where", ["reason", "message", "text", "content type"])
+@pytest.mark.parametrize("status", ["200", "302", "400", "401", "403", "500", "503", "595", "596", "700"])
+def test_s33_a_server_that_repeats_what_it_was_sent_does_not_have_the_secret_shown(
+    connect: Connect, status: str, where: str, secret: str
+) -> None:
+    with Listener(_echoes(status, where=where)) as server:
+        client = connect(server.url, token=f"pvectl@pve!ops={secret}")
+        guest = Guest(vmid=100, type="qemu", node="pve1", status="running")
+        errors = []
+        for ask in (client.version, lambda: client.netstat("pve1"), lambda: client.start(guest)):
+            with pytest.raises(PvectlError) as caught:
+                ask()
+            errors.append(caught.value)
+    shown = "".join("".join(traceback.format_exception(error)) + str(error.hint) + str(vars(error)) for error in errors)
+    for spelled in (secret, quote(secret, safe=""), json.dumps(secret)[1:-1]):
+        assert spelled not in shown
+
+
+def test_s33_a_percent_encoded_secret_is_hidden_too(connect: Connect) -> None:
+    secret = "c4n4ry/+=x".replace("=", "~")
+    for spelled in (secret, "c4n4ry%2F%2B~x", "c4n4ry%2f%2b~x"):
+        with Listener(says(status=f"400 cannot read token={spelled}")) as server:
+            with pytest.raises(ApiRefusal, match=r"cannot read token=\*\*\*"):
+                connect(server.url, token=f"pvectl@pve!ops={secret}").version()
+            ProxmoxClient.reset_instance()
+
+
+def test_s33_neither_the_end_nor_the_log_of_a_task_shows_the_secret(connect: Connect) -> None:
+    upid = parse_upid("UPID:pve1:000003F0:05265D31:6B034AA2:qmshutdown:100:pvectl@pve!ops:")
+
+    def play(sock: socket.socket, request: bytes) -> bool:
+        lines = [{"n": 1, "t": f"hook called with {TOKEN_SECRET}"}]
+        state = {"status": "stopped", "exitstatus": f"hook called with {TOKEN_SECRET}"}
+        return says(lines if b"/log" in request else state)(sock, request)
+
+    with Listener(play) as server:
+        client = connect(server.url)
+        assert client.task(upid).exitstatus == "hook called with ***"
+        assert client.task_log(upid) == ("hook called with ***",)
 
 
 def test_the_client_brings_in_nothing_heavy() -> None:

@@ -71,6 +71,37 @@ def test_a_row_without_a_type_is_refused() -> None:
         rows.resources([{"id": "x"}], what="x")
 
 
+@pytest.mark.parametrize("kind", [["qemu"], [], {}, {"a": 1}, 5, True])
+def test_a_row_whose_type_is_no_word_is_refused(kind: object) -> None:
+    for odd in ({**ROW, "type": kind}, {"id": "x", "type": kind}):
+        with pytest.raises(ProtocolError, match="type"):
+            rows.resources([{**ROW}, odd], what="/cluster/resources")
+    with pytest.raises(ProtocolError, match="type"):
+        rows.guests([{**ROW}, {**ROW, "type": kind}], what="/cluster/resources")
+
+
+@pytest.mark.parametrize("count", ["1" * 5000, "-1", "", "²", "1.0", -1, 1.5, True, None, ["1"], {}])
+def test_votes_that_are_no_number_are_refused(count: object) -> None:
+    member: dict[str, Any] = {"name": "pve1", "quorum_votes": count}
+    with pytest.raises(ProtocolError, match="quorum_votes"):
+        rows.votes([member], what="/cluster/config/nodes")
+
+
+def test_votes_are_numbers_whether_they_come_as_text_or_not() -> None:
+    members: list[dict[str, Any]] = [{"name": "pve1", "quorum_votes": "2"}, {"node": "pve2", "quorum_votes": 0}]
+    assert rows.votes(members, what="/cluster/config/nodes") == {"pve1": 2, "pve2": 0}
+
+
+def test_a_guest_tells_its_name_and_tags_as_they_are_now() -> None:
+    now = rows.guest_now({"vmid": 100, "status": "running", "name": "web", "tags": "b;a"}, vmid=100, what="x")
+    assert (now.name, now.tags) == ("web", ("a", "b"))
+    silent = rows.guest_now({"vmid": 100, "status": "running"}, vmid=100, what="x")
+    assert (silent.name, silent.tags) == (None, None)
+    for odd in ({"tags": ["a"]}, {"tags": 5}, {"name": 5}):
+        with pytest.raises(ProtocolError, match=next(iter(odd))):
+            rows.guest_now({"vmid": 100, "status": "running", **odd}, vmid=100, what="x")
+
+
 def test_a_paused_vm_is_paused_when_its_node_is_asked_in_full() -> None:
     (guest,) = rows.node_guests([{"vmid": 100, "status": "running", "qmpstatus": "paused", "cpus": 2}], node="pve1", kind="qemu", what="x")
     assert (guest.status, guest.node, guest.type, guest.maxcpu) == ("paused", "pve1", "qemu", 2)

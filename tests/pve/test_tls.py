@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import ssl
 import subprocess
 import sys
@@ -19,11 +20,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from pvectl.core.model import Guest
+from pvectl.core.secret import Secret
 from pvectl.errors import ConfigError, DeadlineExceeded, TlsFailure, Unavailable, WriteForbidden
 from pvectl.pve.client import ProxmoxClient
 from pvectl.pve.deadline import Deadline
+from pvectl.pve.hosts import parse_host
 from pvectl.pve.presented import presented
-from pvectl.pve.transport import Trust
+from pvectl.pve.probe import reach
+from pvectl.pve.transport import Connection, Trust
 from tests.pve.listener import Listener, Script, drips, hangs, says
 
 Connect = Callable[..., ProxmoxClient]
@@ -118,6 +122,67 @@ def test_another_fingerprint_gets_nothing_even_with_a_good_certificate(connect: 
             connect(server.host, trust=Trust(ca_file=ca_file, fingerprints=("0" * 64,))).version()
         assert server.received == []
     assert ":".join(_fingerprint(good)[at : at + 2] for at in range(0, 64, 2)).upper() in caught.value.message
+
+
+FINGERPRINT = re.compile("(?:[0-9A-F]{2}:){31}[0-9A-F]{2}")
+
+
+@pytest.mark.parametrize(
+    ("trust", "said"),
+    [
+        (Trust(), "its certificate does not verify (unable to get local issuer certificate)"),
+        (Trust(fingerprints=("0" * 64,)), "its certificate has another fingerprint than the one trusted"),
+    ],
+    ids=["system", "pinned"],
+)
+def test_hosts_that_fail_alike_are_named_once_each_and_told_once(connect: Connect, good: trustme.LeafCert, trust: Trust, said: str) -> None:
+    context = _server_side(good)
+    with Listener(says(VERSION), context=context) as one, Listener(says(VERSION), context=context) as other:
+        with pytest.raises(TlsFailure) as caught:
+            connect(one.host, other.host, trust=trust).version()
+        assert one.received == other.received == []
+    assert caught.value.message == f"no API host could prove who it is: {one.host}, {other.host}: {said}"
+    assert "pvectl config trust" in str(caught.value.hint)
+
+
+def test_hosts_that_fail_in_different_ways_are_named_once_each(connect: Connect, ca: trustme.CA, ca_file: str) -> None:
+    strange, stranger = ca.issue_cert("pve9.lan"), trustme.CA().issue_cert("127.0.0.1")
+    with (
+        Listener(says(VERSION), context=_server_side(strange)) as one,
+        Listener(says(VERSION), context=_server_side(stranger)) as other,
+        pytest.raises(TlsFailure) as caught,
+    ):
+        connect(one.host, other.host, trust=Trust(ca_file=ca_file)).version()
+    assert caught.value.message == (
+        f"no API host could prove who it is: {one.host}: its certificate was made out to another name; "
+        f"{other.host}: its certificate does not verify (unable to get local issuer certificate)"
+    )
+
+
+@pytest.mark.parametrize("trust", [Trust(), Trust(fingerprints=("0" * 64,))], ids=["system", "pinned"])
+def test_one_host_alone_is_named_once_with_its_fingerprint(connect: Connect, good: trustme.LeafCert, trust: Trust) -> None:
+    with Listener(says(VERSION), context=_server_side(good)) as server, pytest.raises(TlsFailure) as caught:
+        connect(server.host, trust=trust).version()
+    assert caught.value.message.count(server.host) == 1
+    assert len(FINGERPRINT.findall(caught.value.message)) == 1
+    assert len(FINGERPRINT.sub("", caught.value.message)) < 140
+
+
+def test_a_host_looked_at_by_itself_is_named_by_the_subject_alone(good: trustme.LeafCert) -> None:
+    def tried(host: str) -> Unavailable:
+        connection = Connection(cluster="lab", hosts=(host,), token_id="a@pve!ops", token=Secret("5ec"), trust=Trust())
+        with pytest.raises(Unavailable) as caught:
+            reach(connection, parse_host(host), Deadline(10))
+        return caught.value
+
+    with Listener(says(VERSION), context=_server_side(good)) as server:
+        unproven = tried(server.host)
+    assert isinstance(unproven, TlsFailure)
+    assert unproven.message == "its certificate does not verify (unable to get local issuer certificate)"
+    assert unproven.subject == f"host/{server.host}"
+    gone = tried(server.host)
+    assert (gone.message, gone.subject) == ("connection refused", f"host/{server.host}")
+    assert "8006" in str(gone.hint)
 
 
 def test_s28_a_write_to_an_unproven_host_gets_nothing_either(connect: Connect, good: trustme.LeafCert) -> None:

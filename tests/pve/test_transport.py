@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -156,11 +157,29 @@ LAB = [
 
 def _told(rows: list[dict[str, Any]]) -> Script:
     """Tells which cluster it belongs to, and the version to whoever asks for that."""
+    nodes = [{"node": row["name"], "type": "node"} for row in rows if row["type"] == "node"]
 
     def play(sock: socket.socket, request: bytes) -> bool:
-        return says(rows if b"/cluster/status" in request else VERSION)(sock, request)
+        return says(rows if b"/cluster/status" in request else nodes if b"/nodes " in request else VERSION)(sock, request)
 
     return play
+
+
+class _Host(Listener):
+    """A host that tells which cluster it belongs to until it falls ill, which it does at once and for good."""
+
+    def __init__(self, rows: list[dict[str, Any]] = LAB, *, well: Script | None = None) -> None:
+        self._now = well or _told(rows)
+        super().__init__(self._play)
+
+    def _play(self, sock: socket.socket, request: bytes) -> bool:
+        return self._now(sock, request)
+
+    def falls_ill(self, how: Script) -> None:
+        self._now = how
+
+    def asked(self, what: bytes) -> int:
+        return sum(what in request.partition(b" HTTP/")[0] for request in self.received)
 
 
 def test_a_dead_host_is_passed_over_and_remembered(connect: Connect) -> None:
@@ -222,7 +241,7 @@ def test_a_host_of_another_cluster_is_refused(connect: Connect, other: list[dict
         for ask in (client.version, *_writes(client)):
             with pytest.raises(ConfigError, match="not of one cluster"):
                 ask()
-        assert all(b"/cluster/status" in request for request in two.received)
+        assert all(request.startswith((b"GET /api2/json/cluster/status ", b"GET /api2/json/nodes ")) for request in two.received)
 
 
 def test_hosts_that_do_not_show_their_cluster_are_compared_by_their_nodes(connect: Connect) -> None:
@@ -258,11 +277,115 @@ def test_a_second_host_is_not_asked_when_the_first_never_told_its_cluster(connec
         assert two.received == []
 
 
+@pytest.mark.parametrize(
+    "sick",
+    [
+        says(status="503 Service Unavailable"),
+        says(status="500 oops"),
+        says(body=b"<html>"),
+        says(body=b'{"data":{}}'),
+        sends(b"garbage\r\n\r\n"),
+        resets(),
+    ],
+    ids=["503", "500", "html", "no list", "garbage", "reset"],
+)
+def test_a_second_host_that_cannot_tell_its_cluster_does_not_hide_the_third(connect: Connect, sick: Script) -> None:
+    def well(sock: socket.socket, request: bytes) -> bool:
+        return says(UPID)(sock, request) if request.startswith(b"POST") else _told(LAB)(sock, request)
+
+    with _Host() as one, _Host(well=sick) as two, _Host(well=well) as three:
+        client = connect(one.url, two.url, three.url)
+        client.version()
+        client.version()
+        one.falls_ill(resets())
+        assert client.version().major == 9
+        assert client.shutdown(GUEST, timeout=60, force_stop=False).text == UPID
+        assert (two.asked(b"/version"), two.asked(b"POST"), three.asked(b"POST")) == (0, 0, 1)
+
+
+def test_a_node_one_host_cannot_reach_is_asked_of_the_third_when_the_second_is_sick(connect: Connect) -> None:
+    def blocked(sock: socket.socket, request: bytes) -> bool:
+        return says(status="595 Connection refused")(sock, request) if b"netstat" in request else _told(LAB)(sock, request)
+
+    def reaches(sock: socket.socket, request: bytes) -> bool:
+        return says([{"vmid": "100"}])(sock, request) if b"netstat" in request else _told(LAB)(sock, request)
+
+    with _Host(well=blocked) as one, _Host(well=says(body=b"<html>")) as two, _Host(well=reaches) as three:
+        assert connect(one.url, two.url, three.url).netstat("pve3") == {100}
+        assert two.asked(b"netstat") == 0
+
+
+@pytest.mark.parametrize("fault", [says(status="503 Service Unavailable"), says(status="500 oops"), says(body=b"<html>"), resets()])
+def test_a_fault_that_passes_is_no_last_word_on_which_cluster_it_is(connect: Connect, fault: Script) -> None:
+    turns = [fault]
+
+    def play(sock: socket.socket, request: bytes) -> bool:
+        if b"/cluster/status" in request and turns:
+            return turns.pop()(sock, request)
+        return _told(LAB)(sock, request)
+
+    with _Host(well=play) as one, _Host() as two:
+        client = connect(one.url, two.url)
+        for _ in range(3):
+            client.version()
+        assert one.asked(b"/cluster/status") == 2
+        one.falls_ill(resets())
+        assert client.version().major == 9
+
+
+def test_two_standalone_hosts_of_one_name_are_not_of_one_cluster(connect: Connect) -> None:
+    def alone(certificate: str) -> Script:
+        def play(sock: socket.socket, request: bytes) -> bool:
+            if b"/nodes " in request:
+                return says([{"node": "pve", "type": "node", "ssl_fingerprint": certificate}])(sock, request)
+            return says([{"type": "node", "name": "pve", "online": 1}] if b"/cluster/status" in request else VERSION)(sock, request)
+
+        return play
+
+    with _Host(well=alone("AA:01")) as itself, _Host(well=alone("BB:02")) as other:
+        for second, works in ((itself, True), (other, False)):
+            with _Host(well=alone("AA:01")) as one:
+                client = connect(one.url, second.url)
+                client.version()
+                client.version()
+                one.falls_ill(resets())
+                if works:
+                    assert client.version().major == 9
+                else:
+                    for ask in (client.version, *_writes(client)):
+                        with pytest.raises(ConfigError, match="not of one cluster"):
+                            ask()
+            ProxmoxClient.reset_instance()
+        assert (other.asked(b"/version"), other.asked(b"POST"), other.asked(b"PUT")) == (0, 0, 0)
+
+
+def test_two_questions_at_once_do_not_take_two_clusters_for_one(connect: Connect) -> None:
+    both_here = threading.Event()
+    turns = [resets()]
+
+    def first(sock: socket.socket, request: bytes) -> bool:
+        if b"/version" in request:
+            if turns:
+                return turns.pop()(sock, request)
+            both_here.wait(0.3)  # the other, sent on to the second host, would be there by now
+        return _told(LAB)(sock, request)
+
+    def second(sock: socket.socket, request: bytes) -> bool:
+        both_here.set()
+        return _told([{**LAB[0], "name": "prod"}, *LAB[1:]])(sock, request)
+
+    with _Host(well=first) as one, _Host(well=second) as two:
+        client = connect(one.url, two.url)
+        client.in_parallel([client.version, client.version])
+        assert min(one.asked(b"/version") - 1, two.asked(b"/version")) == 0
+
+
 def test_all_hosts_dead_are_all_named(connect: Connect) -> None:
     hosts = (_nobody(), _nobody())
     with pytest.raises(Unavailable) as caught:
         connect(*hosts).version()
-    assert all(f"{host.removeprefix('http://')}: connection refused" in caught.value.message for host in hosts)
+    told = ", ".join(host.removeprefix("http://") for host in hosts)
+    assert caught.value.message == f"no API host answered: {told}: connection refused"
 
 
 def test_a_node_that_one_host_cannot_reach_is_tried_from_one_other_only(connect: Connect) -> None:
@@ -314,8 +437,15 @@ def test_a_node_seen_from_another_host_answers(connect: Connect) -> None:
         sends(b"garbage\r\n\r\n"),
         says(status="204 No Content", body=b""),
         says(status="700 What"),
+        says(status="408 Request Timeout"),
+        says(status="505 HTTP Version Not Supported"),
+        says(status="507 Insufficient Storage"),
+        says(status="520 Web server returned an unknown error"),
+        says(status="524 A timeout occurred"),
+        says(status="527 Railgun error"),
+        says(status="561 "),
     ],
-    ids="reset,closed,truncated,reset in the head,502,503,504,596,599,html,no data,twice,garbage,204,700".split(","),  # noqa: SIM905
+    ids="reset,closed,truncated,reset in the head,502,503,504,596,599,html,no data,twice,garbage,204,700,408,505,507,520,524,527,561".split(","),  # noqa: SIM905, E501
 )
 def test_s24_a_write_whose_answer_is_lost_is_never_sent_again(connect: Connect, fault: Script, which: int) -> None:
     with Listener(fault) as server:
@@ -347,6 +477,46 @@ def test_s24_an_answer_that_is_no_task_id_leaves_the_outcome_unknown(connect: Co
         assert len(server.received) == 1
 
 
+@pytest.mark.parametrize(
+    "task",
+    [
+        "UPID:pve1:000003F0:05265D31:6B034AA2:qmdestroy:200:pvectl@pve!ops:",
+        "UPID:pve1:000003F0:05265D31:6B034AA2:qmshutdown:200:pvectl@pve!ops:",
+        "UPID:pve2:000003F0:05265D31:6B034AA2:qmshutdown:100:pvectl@pve!ops:",
+        "UPID:pve1:000003F0:05265D31:6B034AA2:qmstop:100:pvectl@pve!ops:",
+        "UPID:pve1:000003F0:05265D31:6B034AA2:vzshutdown:100:pvectl@pve!ops:",
+        "UPID:pve1:000003F0:05265D31:6B034AA2:qmshutdown::pvectl@pve!ops:",
+    ],
+    ids=["another guest's end", "another guest", "another node", "another verb", "another kind", "nobody"],
+)
+def test_s20_the_task_of_somebody_else_is_not_taken_for_ours(connect: Connect, task: str) -> None:
+    with Listener(says(task)) as server, pytest.raises(OutcomeUnknown, match="another's") as caught:
+        connect(server.url).shutdown(GUEST, timeout=60, force_stop=False)
+    assert caught.value.subject == "guest/100"
+
+
+@pytest.mark.parametrize(
+    ("kind", "verb", "work"),
+    [
+        ("qemu", "start", "qmstart"),
+        ("qemu", "start", "hastart"),
+        ("qemu", "shutdown", "hastop"),
+        ("lxc", "start", "vzstart"),
+        ("lxc", "start", "hastart"),
+        ("lxc", "shutdown", "vzshutdown"),
+        ("lxc", "shutdown", "hastop"),
+    ],
+)
+def test_a_guest_is_started_and_shut_down_by_its_own_kind_of_task_or_by_the_ha_manager(
+    connect: Connect, kind: str, verb: str, work: str
+) -> None:
+    guest = Guest(vmid=100, type=kind, node="pve1", status="running")
+    with Listener(says(UPID.replace("qmshutdown", work))) as server:
+        client = connect(server.url)
+        upid = client.start(guest) if verb == "start" else client.shutdown(guest, timeout=60, force_stop=False)
+        assert upid.type == work
+
+
 def test_nobody_there_for_a_write_is_known_to_have_done_nothing(connect: Connect) -> None:
     with pytest.raises(Unavailable, match="connection refused"):
         connect(_nobody()).start(GUEST)
@@ -354,7 +524,14 @@ def test_nobody_there_for_a_write_is_known_to_have_done_nothing(connect: Connect
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [("595 Connection refused", NodeUnreachable), ("500 VM is locked (backup)", ApiRefusal), ("308 Permanent Redirect", ProtocolError)],
+    [
+        ("595 Connection refused", NodeUnreachable),
+        ("400 Parameter verification failed.", ApiRefusal),
+        ("500 VM is locked (backup)", ApiRefusal),
+        ("501 Method 'POST /x' not implemented", ApiRefusal),
+        ("506 Unsupported content", ApiRefusal),
+        ("308 Permanent Redirect", ProtocolError),
+    ],
 )
 def test_a_refusal_of_a_write_is_no_unknown_outcome(connect: Connect, status: str, error: type[PvectlError]) -> None:
     with Listener(says(status=status, headers="Location: https://elsewhere/\r\n")) as server:
@@ -370,10 +547,10 @@ def test_a_write_takes_no_connection_that_has_rested_for_two_seconds(connect: Co
     with Listener(play) as server:
         client = connect(server.url)
         client.version()
-        client.start(GUEST)
+        client.shutdown(GUEST, timeout=None, force_stop=False)
         assert server.connections == 1
         monkeypatch.setattr("pvectl.pve.line.Line.idle_for", lambda _: 2.1)
-        client.start(GUEST)
+        client.shutdown(GUEST, timeout=None, force_stop=False)
         assert server.connections == 2
         client.version()
         assert server.connections == 2
@@ -466,6 +643,21 @@ def test_s29_an_answer_without_measure_is_refused(connect: Connect, head: bytes)
 
     with Listener(play) as server, pytest.raises(ProtocolError):
         connect(server.url).version()
+
+
+def test_s29_an_answer_in_tiny_pieces_takes_no_more_memory_than_one_in_a_piece(connect: Connect) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    size = 512 << 10
+    pieces = head + b"2\r\n  \r\n" * (size // 2) + b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
+    with Listener(sends(pieces)) as server:
+        client = connect(server.url)
+        tracemalloc.start()
+        try:
+            assert client.version().major == 9
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert most < 6 * size
 
 
 def test_headers_are_bounded_as_a_whole(connect: Connect) -> None:
