@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pvectl.cli.options import command, group
+from pvectl.errors import UsageError
 
 if TYPE_CHECKING:
     from pvectl.cli.context import Run
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 app = group("Check, explain and create the configuration.")
 
 
-@command(app, "check", schema="config-check")
+@command(app, "check", schema="config-check", tabular=False)
 def check(run: "Run") -> "Report":
     """Say all that is wrong with the configuration.
 
@@ -24,37 +25,50 @@ def check(run: "Run") -> "Report":
     from pvectl.config.places import find_config_dir
     from pvectl.config.survey import survey
 
-    return config_pages.checked(survey(find_config_dir(run.options.config_dir, run.env), run.env))
+    return config_pages.checked(survey(find_config_dir(run.options.config_dir, run.env), run.env), wanted=run.options.cluster)
 
 
-@command(app, "schema", schema="config-schema")
+@command(app, "schema", schema="config-schema", tabular=False)
 def schema(
-    run: "Run",  # noqa: ARG001  (the shape of a command)
-    file: Annotated[Literal["proxmox", "pvectl"], typer.Argument(help="proxmox.yml or pvectl.yml.")] = "proxmox",
+    run: "Run",
+    file: Annotated[
+        Literal["proxmox", "pvectl"], typer.Argument(metavar="[proxmox|pvectl]", help="The schema of proxmox.yml or of pvectl.yml.")
+    ] = "proxmox",
 ) -> "Report":
-    """Print the JSON Schema of a configuration file, for editors."""
+    """Print the JSON Schema of a configuration file, for editors.
+
+    Always the bare schema, in no envelope, and as JSON, whatever the output format; jsonl puts it on one line.
+    """
+    from msgspec.structs import replace
+
     from pvectl.cli import config_pages
     from pvectl.config.schema import FILES, json_schema
 
+    if run.options.format in ("json", "yaml"):
+        # a schema in an envelope is none that an editor knows; the text is the schema itself, and JSON is YAML as well
+        run.options = replace(run.options, format="text")
     return config_pages.schema(json_schema(FILES[file]))
 
 
-@command(app, "init", schema="config-init")
+@command(app, "init", schema="config-init", tabular=False)
 def init(
     run: "Run",
     directory: Annotated[Path | None, typer.Option("--dir", metavar="DIR", help="Where to; otherwise where pvectl looks.")] = None,
 ) -> "Report":
     """Write a commented configuration to fill in, for you alone. Never overwrites anything."""
+    # what the environment says about every command gives way to what this one was told
+    if directory and run.options.config_dir not in (None, run.env.get("PVECTL_CONFIG_DIR")):
+        raise UsageError("--dir and --config-dir both say where the files go", hint="leave one of them out")
     from pvectl.cli import config_pages
     from pvectl.config.installing import install
-    from pvectl.config.places import default_dir
+    from pvectl.config.places import default_dir, expanded
 
-    standard = default_dir(run.env)
-    target = (directory or (Path(run.options.config_dir) if run.options.config_dir else standard)).expanduser()
-    return config_pages.installed(target, install(target), found_by_itself=target == standard)
+    asked = directory or run.options.config_dir
+    target = expanded(Path(asked)) if asked else default_dir(run.env)
+    return config_pages.installed(target, install(target), found_by_itself=not asked)
 
 
-@command(app, "show", schema="config-show")
+@command(app, "show", schema="config-show", tabular=False)
 def show(run: "Run") -> "Report":
     """Show the configuration as pvectl understands it.
 

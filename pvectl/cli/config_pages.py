@@ -19,8 +19,14 @@ from pvectl.errors import ConfigError, ExitCode, UnsafeFile
 HIDDEN = "***"
 
 
-def checked(found: Survey) -> Report:
-    """`ok` for each file and cluster that is, and every problem of those that are not."""
+def checked(found: Survey, *, wanted: str | None) -> Report:
+    """`ok` for each file and cluster that is, and every problem of those that are not.
+
+    Raises:
+        UsageError: there is no cluster of the `wanted` name.
+    """
+    if wanted and found.connections is not None:
+        choose_cluster(found.connections, wanted)
     problems = [Problem(code="config-problems", message=str(one), hint=one.hint, subject=f"file/{one.file}") for one in found.problems]
     problems += [Problem.of(fault) for fault in found.faults]
     broken = {one.file for one in found.problems} | {(fault.subject or "").removeprefix("file/") for fault in found.faults}
@@ -107,7 +113,7 @@ def effective(directory: Path, connections: Connections, jobs: PvectlFile, *, wa
         "jobs": msgspec.to_builtins(jobs),
     }
     text = [f"# {directory / CONNECTIONS}", *_lines({key: data[key] for key in ("default_cluster", "clusters")}, 0)]
-    text += ["", f"# {directory / JOBS}", *_lines(data["jobs"], 0)]
+    text += ["", f"# {directory / JOBS}", *(_lines(data["jobs"], 0) if data["jobs"] else ["{}  # this version has no jobs yet"])]
     return Report(schema="config-show", data=data, text="\n".join(text))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,9 +11,9 @@ from msgspec import Struct
 
 from pvectl.cli.output import Problem, Report, is_terminal
 from pvectl.config.certificate import Certificate, read_certificate
-from pvectl.config.clusters import Connections, choose_cluster
+from pvectl.config.clusters import Connections, choose_cluster, token_id
 from pvectl.config.pinning import lines_to_add, pin
-from pvectl.config.places import find_config_dir
+from pvectl.config.places import expanded, find_config_dir
 from pvectl.core.text import clean
 from pvectl.errors import ConfigError, ExitCode, PvectlError, TlsFailure, UsageError
 
@@ -57,17 +58,26 @@ def trust(run: Run) -> Report:
     now = run.clock.now()
     if all(one.problem is None for one in shown):
         said = "every host that answered is trusted as it is; there is nothing to pin"
+        if entry.tls.insecure:
+            mend = "write verify_ssl: true" if connections.short_form else "take insecure out"
+            said = f"every host that answered is trusted by the system's store: {mend}, and pvectl may change things too"
         return _report(cluster, shown, failures, said, now=now, exit_code=_code(failures))
     if entry.tls.ca_file:
         return _refused(cluster, shown, failures, _trusts_a_ca(entry.tls.ca_file), now=now)
     wanted = _wanted(shown, entry, keep=bool(failures))
     if connections.short_form:
-        reason = "the short form of proxmox.yml has no place for fingerprints"
-    elif not (is_terminal(run.stdin) and is_terminal(run.stderr)):
-        reason = "nothing was written, because there is no terminal to ask on"
-    else:
+        where = "printed here" if run.options.format == "text" else "that -o text prints"
+        no_place = ConfigError(
+            f"the short form in {connections.path} has no place for fingerprints",
+            hint=f"compare the fingerprints, and put the clusters section {where} in the place of the proxmox section",
+        )
+        return _refused(cluster, shown, failures, no_place, now=now, lines=_long_form(cluster, entry, wanted))
+    if is_terminal(run.stdin) and is_terminal(run.stderr):
         return _asked(run, connections, cluster, shown, failures, wanted)
-    error = UsageError(reason, hint="run pvectl config trust on a terminal, or add the lines it printed")
+    error = UsageError(
+        "nothing was written, because there is no terminal to ask on",
+        hint="run pvectl config trust on a terminal, or add the lines it printed",
+    )
     return _refused(cluster, shown, failures, error, now=now, lines=_by_hand(wanted, insecure=entry.tls.insecure))
 
 
@@ -82,14 +92,15 @@ def _looked_at(hosts: Sequence[str], entry: ClusterEntry, folder: Path, seconds:
     from pvectl.pve.connection import Trust
     from pvectl.pve.deadline import Deadline
 
-    ca_file = str(folder.absolute() / Path(entry.tls.ca_file).expanduser()) if entry.tls.ca_file else None
+    ca_file = str(folder.absolute() / expanded(entry.tls.ca_file)) if entry.tls.ca_file else None
     # an insecure cluster believes anybody; the question is whether the system's store would
     trust = Trust(ca_file=ca_file, fingerprints=entry.tls.fingerprints)
     shown: list[Shown] = []
     failures: list[PvectlError] = []
+    whole = Deadline(seconds) if seconds else Deadline.never()
     for host in hosts:
         try:
-            shown.append(_look(host, trust, Deadline(seconds or PER_HOST)))
+            shown.append(_look(host, trust, whole.within(PER_HOST)))
         except PvectlError as error:
             failures.append(error)
     return shown, failures
@@ -159,6 +170,20 @@ def _trusts_a_ca(ca_file: str) -> ConfigError:
 def _by_hand(wanted: dict[str, str], *, insecure: bool) -> list[str]:
     also = ", and take insecure out" if insecure else ""
     return [f"To pin them by hand, compare the fingerprints and write under this cluster{also}:", "", *lines_to_add(wanted)]
+
+
+def _long_form(cluster: str, entry: ClusterEntry, wanted: dict[str, str]) -> list[str]:
+    """The short form's cluster with its fingerprints; the secret stays where it is, so a placeholder stands for it."""
+    return [
+        "In the place of the proxmox section write, with the token_value it has now:",
+        "",
+        "clusters:",
+        f"  {cluster}:",
+        f"    hosts: {json.dumps(list(entry.hosts))}",
+        f"    token_id: {json.dumps(token_id(entry))}",
+        "    token_value: change-me",
+        *lines_to_add(wanted),
+    ]
 
 
 def _refused(

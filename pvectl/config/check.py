@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Iterable
 from collections.abc import Mapping as MappingOf
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -70,8 +71,7 @@ class _Reader:
 
     def section(self, node: Node, struct: type[Struct], path: str) -> Any:
         if not isinstance(node, Mapping):
-            names = ", ".join(info.name for info in fields(struct))
-            return self.wrong(node.mark, path, f"expected a map, got {_found(node)}", f"keys here are: {names}")
+            return self.wrong(node.mark, path, f"expected a map, got {_found(node)}", _known(info.name for info in fields(struct)))
         known = {info.name: info for info in fields(struct)}
         given: dict[str, Any] = {}
         meant: dict[str, Any] = {}
@@ -97,16 +97,15 @@ class _Reader:
     def unknown_key(self, key: str, mark: Mark, struct: type[Struct], known: MappingOf[str, FieldInfo], path: str) -> None:
         name = shown_key(key)
         if name is None:
-            hint = "a space must follow the colon" if ":" in key else f"known here are: {', '.join(known)}"
-            self.wrong(mark, path, "a key stands here that is not known", hint)
+            self.wrong(mark, path, "a key stands here that is not known", "a space must follow the colon" if ":" in key else _known(known))
             return
         if struct is PvectlFile and key in NOT_YET:
             self.wrong(
-                mark, name, "this version of pvectl does not have this job yet", "take the section out, or use a version that has it"
+                mark, name, "this version of pvectl does not have this section yet", "take the section out, or use a version that has it"
             )
             return
         close = nearest(key, known)
-        hint = KEY_HINTS.get(struct, {}).get(key) or (f"did you mean {close}?" if close else f"known here are: {', '.join(known)}")
+        hint = KEY_HINTS.get(struct, {}).get(key) or (f"did you mean {close}?" if close else _known(known))
         self.wrong(mark, _joined(path, name), "unknown key", hint)
 
     def several(self, node: Node, of: Any, metas: tuple[Meta, ...], path: str) -> Any:
@@ -217,6 +216,11 @@ def _unwrapped(of: Any) -> tuple[Any, tuple[Meta, ...]]:
             (of,) = (part for part in get_args(of) if part is not type(None))
         else:
             return of, metas
+
+
+def _known(keys: Iterable[str]) -> str:
+    names = ", ".join(keys)
+    return f"known here are: {names}" if names else "this version has no keys here yet"
 
 
 def _extra(metas: tuple[Meta, ...], word: str) -> Any:

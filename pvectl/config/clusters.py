@@ -12,6 +12,7 @@ from msgspec import Struct
 from pvectl.config import secrets
 from pvectl.config.document import Mark
 from pvectl.config.guarded import read_guarded
+from pvectl.config.places import expanded
 from pvectl.config.problems import ConfigProblems, Misspelt, Problem, nearest, shown
 from pvectl.config.schema import SHORT_FORM_NAME, ClusterEntry
 from pvectl.core.secret import Secret
@@ -70,9 +71,16 @@ def choose_cluster(connections: Connections, wanted: str | None = None) -> str:
 
 
 def resolve(
-    connections: Connections, cluster: str | None = None, directory: Path | None = None, env: Mapping[str, str] | None = None
+    connections: Connections,
+    cluster: str | None = None,
+    directory: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    *,
+    limit: float = secrets.COMMAND_LIMIT,
 ) -> ResolvedCluster:
     """One cluster, ready to be spoken to: fetches its secret, makes its paths absolute and looks whether the CA file is one.
+
+    A token_command may take `limit` seconds, and never more than `COMMAND_LIMIT`.
 
     Raises:
         ConfigProblems: a file it names is missing, or a placeholder was never filled in.
@@ -82,7 +90,7 @@ def resolve(
     entry = connections.clusters[name]
     folder = (directory or connections.path.parent).absolute()
     fetching = _Fetching(connections, name)
-    token = fetching.tried(secret_source(entry), lambda: _secret_of(entry, folder, os.environ if env is None else env))
+    token = fetching.tried(secret_source(entry), lambda: _secret_of(entry, folder, os.environ if env is None else env, limit))
     ca_file = fetching.tried("tls.ca_file", lambda: _ca_file(entry.tls.ca_file, folder))
     if fetching.problems or token is None:
         raise ConfigProblems(fetching.problems)
@@ -142,18 +150,18 @@ class _Fetching:
             return None
 
 
-def _secret_of(entry: ClusterEntry, folder: Path, env: Mapping[str, str]) -> Secret:
+def _secret_of(entry: ClusterEntry, folder: Path, env: Mapping[str, str], limit: float = secrets.COMMAND_LIMIT) -> Secret:
     if entry.token_value is not None:
         return secrets.accepted(entry.token_value)
     if entry.token_file is not None:
-        return secrets.from_file(folder / Path(entry.token_file).expanduser(), env)
-    return secrets.from_command(entry.token_command, folder=folder)
+        return secrets.from_file(_absolute(entry.token_file, folder), env)
+    return secrets.from_command(entry.token_command, folder=folder, limit=min(limit, secrets.COMMAND_LIMIT))
 
 
 def _ca_file(written: str | None, folder: Path) -> str | None:
     if written is None:
         return None
-    path = folder / Path(written).expanduser()
+    path = _absolute(written, folder)
     try:
         content = read_guarded(path, limit=_LARGEST_CA_FILE).content
     except FileNotFoundError:
@@ -161,3 +169,10 @@ def _ca_file(written: str | None, folder: Path) -> str | None:
     if b"-----BEGIN CERTIFICATE-----" not in content:
         raise Misspelt(f"{path} holds no certificate in PEM form", "it begins with -----BEGIN CERTIFICATE-----")
     return str(path)
+
+
+def _absolute(written: str, folder: Path) -> Path:
+    try:
+        return folder / expanded(written)
+    except ConfigError as error:
+        raise Misspelt(error.message, error.hint) from None

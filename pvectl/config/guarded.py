@@ -92,12 +92,22 @@ def _refuse_foreign(path: Path, status: os.stat_result) -> None:
     if status.st_mode & _OTHERS_WRITE:
         mode = stat.S_IMODE(status.st_mode)
         raise UnsafeFile(f"{path} can be changed by others (mode {mode:04o})", hint=f"chmod go-w {quoted}", subject=subject)
-    folder = path.parent
-    around = folder.stat()
-    # in a sticky directory (/tmp) only the owner of a file can replace it
-    if around.st_mode & stat.S_IWOTH and not around.st_mode & stat.S_ISVTX:
+    # where a link lies, and where what it points to lies: both decide what is read the next time
+    for folder in dict.fromkeys((path.parent, path.resolve().parent)):
+        _refuse_foreign_directory(path, folder)
+
+
+def _refuse_foreign_directory(path: Path, folder: Path) -> None:
+    around, subject, quoted = folder.stat(), f"file/{path}", shlex.quote(str(folder))
+    if around.st_uid not in (0, os.geteuid()):
         raise UnsafeFile(
-            f"anyone can replace {path}: the directory {folder} is writable by all",
-            hint=f"chmod o-w {shlex.quote(str(folder))}",
+            f"another user can replace {path}: the directory {folder} belongs to uid {around.st_uid}",
+            hint=f"chown {os.geteuid()} {quoted}, once you have looked at what is in it",
             subject=subject,
+        )
+    # in a sticky directory (/tmp) only the owner of a file can replace it
+    if around.st_mode & _OTHERS_WRITE and not around.st_mode & stat.S_ISVTX:
+        who = "all" if around.st_mode & stat.S_IWOTH else "its group"
+        raise UnsafeFile(
+            f"others can replace {path}: the directory {folder} is writable by {who}", hint=f"chmod go-w {quoted}", subject=subject
         )

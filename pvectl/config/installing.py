@@ -10,14 +10,7 @@ from msgspec import Struct
 
 from pvectl.config.places import EXAMPLES, example_text
 from pvectl.config.schema import FILES, json_schema
-from pvectl.errors import ExitCode, PvectlError
-
-
-class CannotWrite(PvectlError):
-    """The directory or a file in it cannot be written; what was there is untouched."""
-
-    exit_code = ExitCode.CANNOT_WRITE
-    kind = "cannot-write"
+from pvectl.errors import CannotWrite
 
 
 class Written(Struct, frozen=True, kw_only=True):

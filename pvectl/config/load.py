@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -72,9 +73,8 @@ def connections_in(content: bytes, path: Path) -> Connections:
     """
     checked = _checked(content, ProxmoxFile, path)
     if checked is None:
-        raise ConfigProblems(
-            [Problem(file=str(path), line=1, column=1, path="", message="is empty", hint="pvectl config init writes an example to fill in")]
-        )
+        hint = f"move it away, and pvectl config init --dir {shlex.quote(str(path.parent))} writes an example in its place"
+        raise ConfigProblems([Problem(file=str(path), line=1, column=1, path="", message="is empty", hint=hint)])
     file: ProxmoxFile = checked.value
     clusters = {SHORT_FORM_NAME: _long_form(file.proxmox)} if file.proxmox else file.clusters
     return Connections(

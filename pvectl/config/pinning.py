@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ from pvectl.config.load import connections_in, load_connections, read_document
 from pvectl.config.problems import ConfigProblems
 from pvectl.config.schema import Tls
 from pvectl.config.spelling import fingerprint
-from pvectl.errors import ConfigError, ExitCode, PvectlError
+from pvectl.errors import CannotWrite, ConfigError, ExitCode, PvectlError
 
 
 class CannotPin(PvectlError):
@@ -37,13 +38,18 @@ def pin(path: Path, cluster: str, fingerprints: Mapping[str, str]) -> None:
 
     Raises:
         CannotPin: the section cannot be edited safely; the file is as it was.
+        CannotWrite: the file may not be replaced; it is as it was.
         ConfigProblems, UnsafeFile: the file is not in order to begin with.
     """
     before = load_connections(path.parent)
     content = path.read_bytes()
     new = edited(content, str(path), cluster, fingerprints)
     _prove(new, path, before, cluster, tuple(fingerprints))
-    _replace(path.resolve(), content, new)
+    try:
+        _replace(path.resolve(), content, new)
+    except OSError as error:
+        hint = "run pvectl as the file's owner, or add the lines by hand"
+        raise CannotWrite(f"{path} cannot be replaced: {error.strerror}", hint=hint, subject=f"file/{path}") from None
 
 
 def edited(content: bytes, file: str, cluster: str, fingerprints: Mapping[str, str]) -> bytes:
@@ -209,11 +215,13 @@ def _replace(path: Path, old: bytes, new: bytes) -> None:
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    # it is replaced by now; a directory that cannot be synced must not make it sound otherwise
+    with contextlib.suppress(OSError):
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def _refuse_when_changed(path: Path, old: bytes) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from pvectl.config.problems import shown
 from pvectl.errors import ConfigError
 
 CONNECTIONS = "proxmox.yml"
@@ -25,7 +27,7 @@ def find_config_dir(explicit: str | os.PathLike[str] | None = None, env: Mapping
     env = os.environ if env is None else env
     asked = explicit or env.get("PVECTL_CONFIG_DIR")
     if asked:
-        directory = Path(asked).expanduser()
+        directory = expanded(asked)
         if _has_connections(directory):
             return directory
         raise nothing_in(directory)
@@ -45,7 +47,9 @@ def find_config_dir(explicit: str | os.PathLike[str] | None = None, env: Mapping
 def _places(env: Mapping[str, str]) -> Iterator[Path]:
     if credentials := env.get("CREDENTIALS_DIRECTORY"):
         yield Path(credentials)
-    yield personal_dir(env)
+    # a service's user often has no home; that must not hide the system's place
+    with contextlib.suppress(ConfigError):
+        yield personal_dir(env)
     yield _SYSTEM
 
 
@@ -55,17 +59,34 @@ def default_dir(env: Mapping[str, str]) -> Path:
 
 
 def personal_dir(env: Mapping[str, str]) -> Path:
-    """`~/.config/pvectl`, or where XDG_CONFIG_HOME has it."""
+    """`~/.config/pvectl`, or where XDG_CONFIG_HOME has it.
+
+    Raises:
+        ConfigError: this user has no home.
+    """
     base = env.get("XDG_CONFIG_HOME", "")
     # the XDG specification: a relative path there is to be ignored
     if base.startswith("/"):
         return Path(base) / "pvectl"
     home = env.get("HOME")
-    return (Path(home) if home else Path("~").expanduser()) / ".config" / "pvectl"
+    return (Path(home) if home else expanded("~")) / ".config" / "pvectl"
 
 
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """The path with a leading ~ or ~user written out.
+
+    Raises:
+        ConfigError: nobody knows that home.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ConfigError(f"the home directory in {shown(str(path))} is not known", hint="write the whole path") from None
+
+
+# os.path below: pathlib of Python 3.11 raises for a name that is too long or lies in a closed directory
 def _has_connections(directory: Path) -> bool:
-    return not _is_closed(directory) and (directory / CONNECTIONS).exists()
+    return os.path.exists(directory / CONNECTIONS)  # noqa: PTH110
 
 
 def _is_closed(directory: Path) -> bool:
@@ -81,11 +102,11 @@ def _is_closed(directory: Path) -> bool:
 
 def _example_in(directory: Path) -> Path | None:
     example = directory / "proxmox.example.yml"
-    return example if not _is_closed(directory) and example.is_file() else None
+    return example if os.path.isfile(example) else None  # noqa: PTH113
 
 
 def nothing_in(directory: Path) -> ConfigError:
-    if directory.is_file():
+    if os.path.isfile(directory):  # noqa: PTH113
         return ConfigError(
             f"{directory} is a file, not a directory", hint=f"give the directory it lies in: -C {shlex.quote(str(directory.parent))}"
         )
@@ -93,7 +114,8 @@ def nothing_in(directory: Path) -> ConfigError:
         return _only_example(directory, example)
     if _is_closed(directory):
         return ConfigError(f"{directory} is not open to this user", hint="run pvectl as its owner")
-    missing = "there is no directory" if not directory.is_dir() else f"there is no {CONNECTIONS} in"
+    there = os.path.isdir(directory)  # noqa: PTH112
+    missing = f"there is no {CONNECTIONS} in" if there else "there is no directory"
     return ConfigError(f"{missing} {directory}", hint=f"pvectl config init --dir {shlex.quote(str(directory))} writes one to fill in")
 
 

@@ -80,7 +80,7 @@ def _proxmox_file(given: Mapping[str, object]) -> Iterator[Remark]:
             key="proxmox", message="stands beside clusters, and only one can be meant", hint="move it under clusters, or take it out"
         )
     elif "proxmox" not in given and ("clusters" not in given or clusters == {}):
-        yield Remark(key="", message="names no cluster", hint="pvectl config init writes an example to fill in")
+        yield Remark(key="", message="names no cluster", hint="move the file away, and pvectl config init writes an example in its place")
     default = given.get("default_cluster")
     names = list(clusters) if isinstance(clusters, dict) else [SHORT_FORM_NAME] if "proxmox" in given else []
     if isinstance(default, str) and names and default not in names:

@@ -142,25 +142,12 @@ class ProxmoxFile(Struct, frozen=True, kw_only=True):
     proxmox: Annotated[SingleHost | None, Meta(description="The short form for one host, instead of `clusters`.")] = None
 
 
-class Tags(Struct, frozen=True, kw_only=True):
-    """What pvectl makes of tags."""
-
-    require_registered: Annotated[
-        bool,
-        Meta(
-            description="True ignores tags missing from the cluster's registered-tags, so that only an administrator can give one weight."
-        ),
-    ] = False
-
-
 class PvectlFile(Struct, frozen=True, kw_only=True):
-    """pvectl.yml: how pvectl behaves; no secrets."""
-
-    tags: Annotated[Tags, Meta(description="What pvectl makes of tags.")] = Tags()
+    """pvectl.yml: how pvectl behaves; no secrets. There is nothing to set in this version yet."""
 
 
-NOT_YET = frozenset({"idle_check", "scheduled_shutdown", "monitor", "alert"})
-"""Sections of pvectl.yml that later versions read. Accepting one here would promise a job that never runs."""
+NOT_YET = frozenset({"tags", "idle_check", "scheduled_shutdown", "monitor", "alert"})
+"""Sections of pvectl.yml that later versions read. Accepting one here would promise what is never done."""
 
 KEY_HINTS: Mapping[type[Struct], Mapping[str, str]] = {
     ClusterEntry: {
@@ -191,7 +178,6 @@ KEY_HINTS: Mapping[type[Struct], Mapping[str, str]] = {
             ("hosts", "host", "token_id", "token_value", "token_file", "token_command", "user", "token_name", "tls"),
             "it belongs to a cluster: clusters: {lab: {hosts: [...], ...}}",
         ),
-        "tags": "it belongs into pvectl.yml",
     },
     PvectlFile: dict.fromkeys(("clusters", "proxmox", "default_cluster"), "connections and secrets belong into proxmox.yml"),
 }
@@ -208,6 +194,9 @@ def json_schema(of: type[Struct]) -> dict[str, Any]:
     schema = msgspec.json.decode(msgspec.json.encode(msgspec.json.schema(of, schema_hook=_secret_as_string)))
     for definition in schema["$defs"].values():
         definition["additionalProperties"] = definition.get("additionalProperties", False)
+    if of is PvectlFile:
+        # a file of nothing but comments means the defaults, and an editor reads it as null
+        schema["$defs"][of.__name__]["type"] = ["object", "null"]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"{_file_of(of)} of pvectl", **schema}
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 COMMAND_LIMIT = 10.0
 """Seconds a token_command may take."""
 
+_TO_DIE = 0.5
 _LONGEST = 4096
 _PLACEHOLDER = re.compile(
     r"(?:change|fill|replace|your|insert|put|enter)[-_ ]?.*|[<\[{].*[>\]}]|x+(?:-x+)*|0+(?:-0+)*|\.+|…|secret|token|todo", re.IGNORECASE
@@ -46,14 +47,15 @@ def from_file(path: Path, env: Mapping[str, str]) -> Secret:
     Raises:
         Misspelt: there is no such file, or no secret in it.
         UnsafeFile: others can read or replace it.
+        ConfigError: it is no plain file, or cannot be read.
     """
+    credential = is_credential(path, env)
     try:
-        if is_credential(path, env):
-            return accepted(Secret(path.read_bytes()[: _LONGEST + 1].decode("utf-8", "replace")))
-        guarded = read_guarded(path, limit=_LONGEST, follow=False)
+        guarded = read_guarded(path, limit=_LONGEST, follow=credential)
     except FileNotFoundError:
         raise Misspelt(f"there is no file {path}", f"write the secret into it, then: chmod 600 {path}") from None
-    guarded.refuse_when_others_read("a token's secret")
+    if not credential:
+        guarded.refuse_when_others_read("a token's secret")
     return accepted(Secret(guarded.content.decode("utf-8", "replace")))
 
 
@@ -64,7 +66,9 @@ def from_command(argv: Sequence[str], *, folder: Path, limit: float = COMMAND_LI
         Misspelt: it is not there, fails, takes too long, or prints no secret.
     """
     import subprocess
+    import time
 
+    end = time.monotonic() + limit
     try:
         # a process group of its own, so that nothing it started outlives the limit and keeps the pipe open
         process = subprocess.Popen(  # noqa: S603 - the administrator's own command line, as a list
@@ -73,26 +77,24 @@ def from_command(argv: Sequence[str], *, folder: Path, limit: float = COMMAND_LI
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a command"
         raise Misspelt(f"{shown(argv[0])} cannot be started: {reason}", "give a program and its arguments as a list") from None
-    with process:
-        try:
-            printed = _printed(process, limit)
-            code = process.wait(limit)
-        except (TimeoutError, subprocess.TimeoutExpired):
-            raise Misspelt(f"{shown(argv[0])} did not end within {limit:g} s") from None
-        finally:
-            _end(process)
+    try:
+        printed = _printed(process, end)
+        code = process.wait(max(0.0, end - time.monotonic()))
+    except (TimeoutError, subprocess.TimeoutExpired):
+        raise Misspelt(f"{shown(argv[0])} did not end within {limit:.3g} s") from None
+    finally:
+        _end(process)
     if code != 0:
         raise Misspelt(f"{shown(argv[0])} failed with exit code {code}")
     return accepted(Secret(printed.decode("utf-8", "replace")))
 
 
-def _printed(process: subprocess.Popen[bytes], limit: float) -> bytes:
+def _printed(process: subprocess.Popen[bytes], end: float) -> bytes:
     """All of its output, at most a few KiB: a program that floods is cut off."""
     import selectors
     import time
 
     assert process.stdout is not None
-    end = time.monotonic() + limit
     collected = b""
     with selectors.DefaultSelector() as ready:
         ready.register(process.stdout, selectors.EVENT_READ)
@@ -108,11 +110,18 @@ def _printed(process: subprocess.Popen[bytes], limit: float) -> bytes:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Nothing of a program that did not end by itself stays behind."""
+    """Nothing of a program that did not end by itself stays behind, unless the kernel protects it from us."""
     import contextlib
     import signal
+    import subprocess
 
+    if process.stdout is not None:
+        process.stdout.close()
     # once it was waited for, its number may belong to somebody else
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+    if process.returncode is not None:
+        return
+    # EPERM for one that runs as somebody else (sudo asking for a password): nothing we could do would end it
+    with contextlib.suppress(OSError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_TO_DIE)

@@ -29,6 +29,9 @@ def host(text: str) -> str:
     """`pve1.lan`, `pve1.lan:8006`, `[fd00::1]:8006`, or `http://127.0.0.1:8006` for a simulated cluster."""
     if not text.strip():
         raise Misspelt("a host is empty", "write a name or an address, for example pve1.lan")
+    if LIKE_A_TOKEN.search(text):
+        # hosts are shown in every message, and asked of DNS
+        raise Misspelt("a host looks like a token's secret", "write a name or an address, for example pve1.lan")
     if "@" in text:
         raise Misspelt("a host holds an @; users and secrets do not belong there", "write only the name or address, for example pve1.lan")
     if any(char.isspace() for char in text):
@@ -117,6 +120,8 @@ def token_id(text: str) -> str:
         raise Misspelt("lacks the realm (@pam, @pve) before the exclamation mark", _TOKEN_FORM)
     if not _USER.fullmatch(user_part) or not _TOKEN_NAME.fullmatch(name):
         raise Misspelt("is not a token's id", _TOKEN_FORM)
+    # not the user: a realm may name its users by UUID
+    _refuse_secret_as_name(name)
     return text
 
 
@@ -135,7 +140,15 @@ def token_name(text: str) -> str:
         raise Misspelt(
             "is not a token's name", "a name begins with a letter and goes on with letters, digits, dots, dashes and underscores"
         )
+    _refuse_secret_as_name(text)
     return text
+
+
+def _refuse_secret_as_name(name: str) -> None:
+    if LIKE_A_TOKEN.search(name):
+        raise Misspelt(
+            "has a token's secret where its name should be", "the name is what was chosen when the token was made, for example ops"
+        )
 
 
 def fingerprint(text: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
+import yaml
 
 from tests.support.commands import Home
 
@@ -34,13 +35,13 @@ def test_check_says_ok_and_what_it_looked_at_without_asking_any_host(home: Home)
 
 def test_check_tells_every_problem_of_every_file_at_once(home: Home) -> None:
     home.write("proxmox.yml", GOOD.replace("hosts: [pve1.lan, pve2.lan]", "hosts: pve1").replace("token_id", "tokn_id"))
-    home.write("pvectl.yml", "tags: {require_registerd: true}\nidle_check: {}\n")
+    home.write("pvectl.yml", "tags: {require_registered: true}\nidle_check: {}\n")
     ended = home.pvectl("config", "check", "-o", "json")
     assert ended.code == 78
     assert [(Path(one["file"]).name, one["line"], one["column"], one["path"], one["hint"]) for one in ended.json["data"]["problems"]] == [
         ("proxmox.yml", 3, 12, "clusters.lab.hosts", "write it in brackets: [..., ...]"),
         ("proxmox.yml", 4, 5, "clusters.lab.tokn_id", "did you mean token_id?"),
-        ("pvectl.yml", 1, 8, "tags.require_registerd", "did you mean require_registered?"),
+        ("pvectl.yml", 1, 1, "tags", "take the section out, or use a version that has it"),
         ("pvectl.yml", 2, 1, "idle_check", "take the section out, or use a version that has it"),
     ]
     assert len(ended.json["errors"]) == 4
@@ -91,7 +92,6 @@ def test_show_fills_in_every_default_and_hides_every_secret(home: Home, flags: l
     ended = home.pvectl("config", "show", *flags)
     assert ended.code == 0
     assert "***" in ended.out
-    assert "require_registered" in ended.out
     assert "allow_http_loopback" in ended.out
     assert SECRET not in ended.out + ended.err
     assert "hunter2" not in ended.out + ended.err
@@ -104,11 +104,35 @@ def test_show_of_one_cluster_leaves_the_others_out_and_names_the_nearest(home: H
     assert (ended.code, ended.err.splitlines()[1]) == (2, "hint: did you mean away?")
 
 
+@pytest.mark.parametrize("text", ["", "# nothing to say\n"])
+def test_a_pvectl_yml_that_says_nothing_is_in_order(home: Home, text: str) -> None:
+    home.write("proxmox.yml", GOOD)
+    home.write("pvectl.yml", text)
+    ended = home.pvectl("config", "check")
+    assert (ended.code, ended.err) == (0, "")
+    assert f"ok: {home.config}/pvectl.yml" in ended.out
+
+
+def test_show_says_that_pvectl_yml_has_nothing_to_show_yet(home: Home) -> None:
+    home.write("proxmox.yml", GOOD)
+    assert home.pvectl("config", "show").out.endswith(f"\n# {home.config}/pvectl.yml\n{{}}  # this version has no jobs yet\n")
+
+
+def test_check_of_a_cluster_there_is_not_names_the_nearest(home: Home) -> None:
+    home.write("proxmox.yml", GOOD)
+    ended = home.pvectl("config", "check", "--cluster", "lba")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == f"pvectl: there is no cluster 'lba' in {home.config}/proxmox.yml\nhint: did you mean lab?\n"
+    assert home.pvectl("config", "check", "--cluster", "lab").code == 0
+
+
+@pytest.mark.parametrize("format_", ["text", "json", "jsonl", "yaml"])
 @pytest.mark.parametrize("file", ["proxmox", "pvectl"])
-def test_schema_prints_a_json_schema_that_can_be_redirected_into_a_file(home: Home, file: str) -> None:
-    ended = home.pvectl("config", "schema", file)
-    assert ended.code == 0
+def test_schema_prints_a_json_schema_that_can_be_redirected_into_a_file(home: Home, file: str, format_: str) -> None:
+    ended = home.pvectl("config", "schema", file, PVECTL_OUTPUT=format_)
+    assert (ended.code, ended.err) == (0, "")
     schema = json.loads(ended.out)
+    assert yaml.safe_load(ended.out) == schema
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     jsonschema.Draft202012Validator.check_schema(schema)
 
@@ -133,6 +157,20 @@ def test_init_never_overwrites(home: Home) -> None:
     assert (home.config / "proxmox.yml").read_text() == GOOD
 
 
+def test_init_into_two_directories_at_once_is_refused(home: Home) -> None:
+    one, other = home.folder / "one", home.folder / "other"
+    ended = home.pvectl("config", "init", "--dir", str(one), "-C", str(other))
+    assert ended.code == 2
+    assert "--dir and --config-dir" in ended.err
+    assert not one.exists()
+    assert not other.exists()
+
+
+def test_init_goes_where_config_dir_says_too(home: Home) -> None:
+    assert home.pvectl("config", "init", "-C", str(home.folder / "q")).code == 0
+    assert (home.folder / "q" / "proxmox.yml").exists()
+
+
 def test_init_where_nothing_can_be_written_ends_with_73(home: Home) -> None:
     (home.folder / "file").touch()
     ended = home.pvectl("config", "init", "--dir", str(home.folder / "file" / "x"))
@@ -145,3 +183,17 @@ def test_every_config_command_has_help(home: Home, command: str) -> None:
     ended = home.pvectl("config", command, "--help")
     assert ended.code == 0
     assert "Usage: pvectl config" in ended.out
+
+
+def test_the_help_of_schema_names_the_files_it_knows(home: Home) -> None:
+    shown = home.pvectl("config", "schema", "--help").out
+    assert "Usage: pvectl config schema [OPTIONS] [proxmox|pvectl]\n" in shown
+    assert "[file]" not in shown
+
+
+@pytest.mark.parametrize("command", ["check", "schema", "init", "show"])
+def test_what_is_no_table_has_no_csv_form_and_nothing_is_done(home: Home, command: str) -> None:
+    ended = home.pvectl("config", command, "-o", "csv")
+    assert (ended.code, ended.out) == (2, "")
+    assert f"pvectl config {command} has no CSV form" in ended.err
+    assert list(home.config.iterdir()) == []

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import pty
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.support.commands import Ended, Home
 from tests.support.servers import TestServer, TlsFiles, tls_material
@@ -30,7 +33,7 @@ def _configured(home: Home, server: TestServer, tls: str = "") -> Path:
 
 
 def _at_a_terminal(home: Home, answer: str) -> Ended:
-    """Run `config trust` with a terminal on stdin and stderr, and answer its question."""
+    """Run `config trust` with a terminal on stdin and stderr, and answer its question, if it has one."""
     outer, inner = pty.openpty()
     process = subprocess.Popen(
         home.command(["config", "trust"]), env=home.env, stdin=inner, stdout=subprocess.PIPE, stderr=inner, text=True, cwd=home.folder
@@ -38,9 +41,10 @@ def _at_a_terminal(home: Home, answer: str) -> Ended:
     os.close(inner)
     said = b""
     try:
-        while b"[y/N] " not in said and (more := os.read(outer, 4096)):
+        while b"[y/N] " not in said and (more := _read(outer)):
             said += more
-        os.write(outer, f"{answer}\n".encode())
+        if b"[y/N] " in said:
+            os.write(outer, f"{answer}\n".encode())
         out, _ = process.communicate(timeout=60)
         said += _rest_of(outer)
     finally:
@@ -50,15 +54,17 @@ def _at_a_terminal(home: Home, answer: str) -> Ended:
 
 def _rest_of(terminal: int) -> bytes:
     said = b""
-    while True:
-        try:
-            more = os.read(terminal, 4096)
-        except OSError:
-            # Linux says EIO once the last process has closed its side
-            return said
-        if not more:
-            return said
+    while more := _read(terminal):
         said += more
+    return said
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:
+        # Linux says EIO once the last process has closed its side
+        return b""
 
 
 def test_off_a_terminal_nothing_is_written_and_the_lines_to_add_are_printed(home: Home, serve: Serve, tls_files: TlsFiles) -> None:
@@ -184,10 +190,84 @@ def test_plain_http_has_no_certificate_to_pin(home: Home) -> None:
     assert "there is no certificate to pin" in ended.err
 
 
-def test_the_short_form_has_no_place_for_fingerprints_and_says_so(home: Home, serve: Serve, tls_files: TlsFiles) -> None:
+def _short_form(home: Home, server: TestServer) -> str:
+    user, _, name = server.token_id.partition("!")
+    text = f"""\
+proxmox:
+  host: '{server.host()}'
+  user: {user}
+  token_name: {name}
+  token_value: {server.token_secret}
+  verify_ssl: false
+"""
+    home.write("proxmox.yml", text)
+    return text
+
+
+@pytest.mark.parametrize("at_a_terminal", [True, False])
+def test_the_short_form_is_shown_as_the_long_one_that_has_a_place_for_fingerprints(
+    home: Home, serve: Serve, *, at_a_terminal: bool
+) -> None:
     server = serve(ONE_NODE, tls=True)
-    home.write("proxmox.yml", f"proxmox: {{host: '{server.host()}', user: a@pve, token_name: ops, token_value: x, verify_ssl: false}}\n")
-    ended = home.pvectl("config", "trust")
-    assert ended.code == 2
-    assert "the short form of proxmox.yml has no place for fingerprints" in ended.err
-    assert tls_files.fingerprint in ended.out
+    before = _short_form(home, server)
+    ended = _at_a_terminal(home, "") if at_a_terminal else home.pvectl("config", "trust")
+    assert ended.code == 78
+    assert f"the short form in {home.config}/proxmox.yml has no place for fingerprints" in ended.err
+    assert "pvectl config trust" not in ended.err + ended.out
+    assert "insecure" not in ended.err + ended.out
+    assert server.token_secret not in ended.err + ended.out
+    assert (home.config / "proxmox.yml").read_text() == before
+    assert server.requests == []
+
+    long_form = ended.out[ended.out.index("\nclusters:\n") :]
+    home.write("proxmox.yml", long_form)
+    assert "token_value: is still a placeholder" in home.pvectl("config", "check").err
+    home.write("proxmox.yml", long_form.replace("change-me", server.token_secret))
+    assert home.pvectl("vm", "list").code == 0
+    again = home.pvectl("config", "trust")
+    assert (again.code, again.out.splitlines()[-1]) == (0, "every host that answered is trusted as it is; there is nothing to pin")
+
+
+@pytest.mark.parametrize("short", [True, False])
+def test_hosts_the_system_trusts_need_no_pin_but_an_insecure_cluster_is_told_how_to_change_again(
+    home: Home, serve: Serve, tls_files: TlsFiles, *, short: bool
+) -> None:
+    server = serve(ONE_NODE, tls=True)
+    if short:
+        _short_form(home, server)
+    else:
+        _configured(home, server, "    tls: {insecure: true}\n")
+    ended = home.pvectl("config", "trust", SSL_CERT_FILE=str(tls_files.ca_file))
+    assert ended.code == 0
+    mend = "write verify_ssl: true" if short else "take insecure out"
+    said = ended.out.splitlines()[-1]
+    assert said == f"every host that answered is trusted by the system's store: {mend}, and pvectl may change things too"
+
+
+def test_what_is_wrong_with_a_certificate_stands_under_its_host_and_does_not_name_it_again(home: Home, serve: Serve) -> None:
+    server = serve(ONE_NODE, tls=True)
+    _configured(home, server)
+    (shown,) = home.pvectl("config", "trust", "-o", "json").json["data"]
+    assert shown["problem"] == "its certificate does not verify (unable to get local issuer certificate)"
+
+
+@pytest.mark.timeout(60)
+def test_the_deadline_is_the_whole_run_s_and_a_host_whose_turn_comes_after_it_is_not_called(home: Home) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, socket.create_server(("127.0.0.1", 0)) as later:
+        hosts = [f"127.0.0.1:{listener.getsockname()[1]}" for listener in (silent, later)]
+        home.connect(*hosts, token_id="pvectl@pve!ops", secret="5eb1d2c4-0000-4000-8000-00000000a11e")
+        ended = home.pvectl("config", "trust", "--deadline", "2s")
+        silent.accept()[0].close()
+        later.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            later.accept()
+    assert ended.code == 69, ended.err
+    assert "within the 2 s this run may take" in ended.err
+
+
+def test_the_certificates_of_several_hosts_are_a_table_for_spreadsheets(home: Home, serve: Serve, tls_files: TlsFiles) -> None:
+    server = serve(ONE_NODE, tls=True)
+    _configured(home, server)
+    header, row = home.pvectl("config", "trust", "-o", "csv").out.splitlines()
+    assert header.startswith("host,fingerprint,subject,issuer,names,")
+    assert row.startswith(f"{server.host()},{tls_files.fingerprint.replace(':', '').lower()},")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pvectl.config.load import ConfigProblems, load_connections, load_jobs
+from pvectl.config.schema import PvectlFile
 from tests.config.folders import GOOD, hints, told, write
 
 
@@ -366,23 +367,40 @@ def test_a_file_larger_than_any_configuration_is_not_read(tmp_path: Path) -> Non
         load_connections(write(tmp_path, "# " + "x" * (300 << 10)))
 
 
-@pytest.mark.parametrize("job", ["idle_check", "scheduled_shutdown", "monitor", "alert"])
-def test_a_job_this_version_does_not_have_is_refused_and_not_silently_accepted(tmp_path: Path, job: str) -> None:
-    write(tmp_path, f"tags:\n  require_registered: true\n{job}:\n  enabled: true\n", name="pvectl.yml")
+@pytest.mark.parametrize("section", ["tags", "idle_check", "scheduled_shutdown", "monitor", "alert"])
+def test_a_section_this_version_does_not_have_is_refused_and_not_silently_accepted(tmp_path: Path, section: str) -> None:
+    write(tmp_path, f"# mine\n{section}:\n  require_registered: true\n", name="pvectl.yml")
     with pytest.raises(ConfigProblems) as caught:
         load_jobs(tmp_path)
-    assert told(caught.value) == [(3, 1, job, "this version of pvectl does not have this job yet")]
+    assert told(caught.value) == [(2, 1, section, "this version of pvectl does not have this section yet")]
     assert caught.value.hint == "take the section out, or use a version that has it"
 
 
-@pytest.mark.parametrize("text", [None, "", "# all defaults\n", "{}", "tags:\n", "tags: {}", "tags: {require_registered: false}"])
+@pytest.mark.parametrize("text", [None, "", "# all defaults\n", "{}"])
 def test_pvectl_yml_may_be_missing_or_empty_and_then_the_defaults_hold(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         write(tmp_path, text, name="pvectl.yml", mode=0o644)
-    assert load_jobs(tmp_path).tags.require_registered is False
+    assert load_jobs(tmp_path) == PvectlFile()
 
 
 def test_secrets_in_pvectl_yml_are_sent_to_the_other_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigProblems) as caught:
         load_jobs(write(tmp_path, "clusters: {}\n", name="pvectl.yml"))
     assert caught.value.hint == "connections and secrets belong into proxmox.yml"
+
+
+def test_a_list_where_pvectl_yml_has_a_map_is_told_without_naming_keys_there_are_not(tmp_path: Path) -> None:
+    with pytest.raises(ConfigProblems) as caught:
+        load_jobs(write(tmp_path, "- tags\n", name="pvectl.yml"))
+    assert (told(caught.value), caught.value.hint) == ([(1, 1, "", "expected a map, got a list")], "this version has no keys here yet")
+
+
+@pytest.mark.parametrize("text", ["", "# nothing but a remark\n"])
+def test_an_empty_file_is_to_be_moved_away_because_init_keeps_it(tmp_path: Path, text: str) -> None:
+    error = _refused(tmp_path, text)
+    assert told(error) == [(1, 1, "", "is empty")]
+    assert error.hint == f"move it away, and pvectl config init --dir {tmp_path} writes an example in its place"
+
+
+def test_a_file_without_a_cluster_is_to_be_moved_away_because_init_keeps_it(tmp_path: Path) -> None:
+    assert _refused(tmp_path, "clusters: {}\n").hint == "move the file away, and pvectl config init writes an example in its place"

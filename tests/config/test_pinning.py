@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 
 from pvectl.config.load import load_connections
 from pvectl.config.pinning import CannotPin, lines_to_add, pin, spelled
-from pvectl.errors import ConfigError
+from pvectl.errors import CannotWrite, ConfigError
 from tests.config.folders import GOOD, SECRET, write
 
 OLD, NEW, OTHER = "0a" * 32, "1b" * 32, "2c" * 32
@@ -128,6 +130,24 @@ def test_a_file_that_changed_in_the_meantime_is_not_overwritten(tmp_path: Path, 
     with pytest.raises(ConfigError, match="was changed by someone else"):
         pin(tmp_path / "proxmox.yml", "lab", {NEW: "pve1.lan"})
     assert (tmp_path / "proxmox.yml").read_text() == HEAD + "# mine\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["proxmox.yml"]
+
+
+@pytest.mark.parametrize("call", ["open", "fchmod", "fsync"])
+def test_a_file_that_may_not_be_replaced_is_told_with_73_and_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    write(tmp_path, HEAD)
+    real_open = os.open
+
+    def refused(*args: object, **kwargs: object) -> int:
+        if call == "open" and not str(args[0]).endswith(".new"):
+            return real_open(*args, **kwargs)  # type: ignore[arg-type]
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, call, refused)
+    with pytest.raises(CannotWrite, match=r"proxmox\.yml cannot be replaced: Read-only file system") as caught:
+        pin(tmp_path / "proxmox.yml", "lab", {NEW: "pve1.lan"})
+    assert (caught.value.exit_code, caught.value.kind) == (73, "cannot-write")
+    assert (tmp_path / "proxmox.yml").read_text() == HEAD
     assert [path.name for path in tmp_path.iterdir()] == ["proxmox.yml"]
 
 

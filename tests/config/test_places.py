@@ -75,6 +75,31 @@ def test_a_directory_that_is_not_there_and_a_file_in_its_place_are_told_apart(tm
     assert caught.value.hint == f"give the directory it lies in: -C {tmp_path}"
 
 
+def test_a_home_nobody_knows_is_told(home: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match=r"the home directory in '~no\.such\.user/x' is not known"):
+        find_config_dir("~no.such.user/x", home)
+
+
+@pytest.mark.parametrize("asked", ["x" * 300, "x/" * 3000], ids=["name", "path"])
+def test_a_name_too_long_for_the_file_system_is_no_directory(home: dict[str, str], asked: str) -> None:
+    with pytest.raises(ConfigError, match="there is no directory"):
+        find_config_dir(asked, home)
+
+
+@pytest.mark.usefixtures("home")
+def test_a_user_without_a_home_still_finds_the_place_of_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME", raising=False)
+    for call in ("getuid", "geteuid"):
+        monkeypatch.setattr(os, call, lambda: 2_000_000_001)
+    system = _made(tmp_path / "etc")
+    assert find_config_dir(None, {}) == system
+    with pytest.raises(ConfigError, match="the home directory in '~' is not known"):
+        default_dir({})
+    (system / "proxmox.yml").unlink()
+    with pytest.raises(ConfigError, match=f"looked in {tmp_path}/etc"):
+        find_config_dir(None, {})
+
+
 @pytest.mark.parametrize("asked", [False, True])
 def test_an_example_nobody_copied_is_answered_with_the_command_that_copies_it(tmp_path: Path, home: dict[str, str], asked: bool) -> None:
     folder = tmp_path / "home/.config/pvectl"

@@ -21,7 +21,7 @@ from pvectl.config.check import check
 from pvectl.config.installing import CannotWrite, install
 from pvectl.config.load import ConfigProblems, load_connections, load_jobs, read_document, resolve
 from pvectl.config.places import example_text
-from pvectl.config.schema import FILES, json_schema
+from pvectl.config.schema import FILES, PvectlFile, json_schema
 from tests.config.folders import GOOD, SECRET, told, write
 
 
@@ -65,9 +65,15 @@ def test_the_examples_satisfy_the_json_schema_and_name_it_for_editors(word: str)
 def test_the_example_loads_without_error_and_only_its_placeholder_is_left_to_fill_in(tmp_path: Path) -> None:
     write(tmp_path, example_text("proxmox.example.yml"))
     write(tmp_path, example_text("pvectl.example.yml"), name="pvectl.yml")
-    load_jobs(tmp_path)
+    assert load_jobs(tmp_path) == PvectlFile()
     with pytest.raises(ConfigProblems, match="token_value: is still a placeholder"):
         resolve(load_connections(tmp_path), env={})
+
+
+def test_the_example_of_pvectl_yml_offers_nothing_this_version_does_not_do() -> None:
+    text = example_text("pvectl.example.yml")
+    assert [line for line in text.splitlines() if line and not line.startswith("#")] == []
+    assert "no jobs in this version" in text
 
 
 @pytest.mark.parametrize("word", FILES)

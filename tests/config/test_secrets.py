@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import select
+import signal
 import sys
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from pvectl.config.load import ConfigProblems, find_config_dir, load_connections
 from pvectl.config.problems import Misspelt
 from pvectl.errors import ConfigError, PvectlError, UnsafeFile
 from tests.config.folders import GOOD, SECRET, told, write
+
+LETTERED = "aeb1d2c4-5b4a-4c2d-8e0f-a1b2c3d4e5f6"
+"""A secret that begins with a letter, as a token's name does."""
 
 WITH_FILE = GOOD.replace(f"token_value: {SECRET}", "token_file: lab.token")
 
@@ -76,11 +80,39 @@ def test_a_file_others_can_change_is_refused_even_without_a_secret(tmp_path: Pat
 def test_a_file_in_a_directory_anybody_can_write_is_refused_unless_it_is_sticky(tmp_path: Path) -> None:
     write(tmp_path, GOOD)
     tmp_path.chmod(0o777)
-    with pytest.raises(UnsafeFile, match="anyone can replace") as caught:
+    with pytest.raises(UnsafeFile, match=r"others can replace .* is writable by all") as caught:
         load_connections(tmp_path)
-    assert caught.value.hint == f"chmod o-w {tmp_path}"
+    assert caught.value.hint == f"chmod go-w {tmp_path}"
     tmp_path.chmod(0o1777)
     assert load_connections(tmp_path).clusters
+
+
+def test_a_file_in_a_directory_its_group_can_write_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    tmp_path.chmod(0o770)
+    with pytest.raises(UnsafeFile, match="is writable by its group"):
+        load_connections(tmp_path)
+
+
+@pytest.mark.parametrize("open_one", ["link", "target"])
+def test_a_linked_file_is_refused_when_others_can_replace_the_link_or_what_it_points_to(tmp_path: Path, open_one: str) -> None:
+    for name in ("link", "target"):
+        (tmp_path / name).mkdir(mode=0o700)
+    write(tmp_path / "target", GOOD)
+    (tmp_path / "link/proxmox.yml").symlink_to(tmp_path / "target/proxmox.yml")
+    assert load_connections(tmp_path / "link").clusters
+    (tmp_path / open_one).chmod(0o777)
+    with pytest.raises(UnsafeFile, match=f"the directory {tmp_path / open_one} is writable by all"):
+        load_connections(tmp_path / "link")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+def test_a_file_in_a_directory_of_another_user_is_refused_even_when_sticky(tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    os.chown(tmp_path, 12345, -1)
+    tmp_path.chmod(0o1700)
+    with pytest.raises(UnsafeFile, match="belongs to uid 12345"):
+        load_connections(tmp_path)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
@@ -132,12 +164,24 @@ def test_a_missing_token_file_is_told_at_the_key_that_names_it(tmp_path: Path) -
 
 
 @pytest.mark.timeout(20)
+@pytest.mark.parametrize("env", [False, True], ids=["file", "credential"])
 @pytest.mark.parametrize("kind", ["directory", "pipe"])
-def test_a_token_file_that_is_no_plain_file_is_an_error_and_not_a_hang(tmp_path: Path, kind: str) -> None:
+def test_a_token_file_that_is_no_plain_file_is_an_error_and_not_a_hang(tmp_path: Path, kind: str, env: bool) -> None:
     write(tmp_path, WITH_FILE)
     (tmp_path / "lab.token").mkdir(0o700) if kind == "directory" else os.mkfifo(tmp_path / "lab.token", 0o600)
     with pytest.raises(ConfigError, match="is not a plain file"):
+        resolve(load_connections(tmp_path), env={"CREDENTIALS_DIRECTORY": str(tmp_path)} if env else {})
+
+
+@pytest.mark.parametrize(
+    ("line", "key"), [("token_file: ~no.such.user/t", "token_file"), ("token_file: t\n    tls: {ca_file: ~no.such.user/ca}", "tls.ca_file")]
+)
+def test_a_home_nobody_knows_is_told_at_the_key_that_names_it(tmp_path: Path, line: str, key: str) -> None:
+    write(tmp_path, GOOD.replace(f"token_value: {SECRET}", line))
+    write(tmp_path, SECRET, name="t")
+    with pytest.raises(ConfigProblems, match=r"the home directory in '~no\.such\.user/.*' is not known") as caught:
         resolve(load_connections(tmp_path), env={})
+    assert [problem.path for problem in caught.value.problems] == [f"clusters.lab.{key}"]
 
 
 def test_a_credential_of_systemd_is_taken_as_systemd_made_it(tmp_path: Path) -> None:
@@ -205,6 +249,36 @@ def test_s33_a_secret_in_the_place_of_a_name_is_not_repeated_in_any_path(tmp_pat
     assert SECRET not in repr(caught.value.problems)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "path", "message"),
+    [
+        ("hosts: [pve1.lan,", f"hosts: [{LETTERED},", "clusters.lab.hosts[0]", "a host looks like a token's secret"),
+        ("pve2.lan:8006", f"{LETTERED}:8006", "clusters.lab.hosts[1]", "a host looks like a token's secret"),
+        ("pve2.lan:8006", f"http://{LETTERED}", "clusters.lab.hosts[1]", "a host looks like a token's secret"),
+        ("!ops", f"!{LETTERED}", "clusters.lab.token_id", "has a token's secret where its name should be"),
+        (
+            "token_id: pvectl@pve!ops",
+            f"user: pvectl@pve\n    token_name: {LETTERED}",
+            "clusters.lab.token_name",
+            "has a token's secret where its name should be",
+        ),
+    ],
+)
+def test_s33_a_secret_swapped_with_a_name_that_is_shown_is_refused_and_not_repeated(
+    tmp_path: Path, before: str, after: str, path: str, message: str
+) -> None:
+    write(tmp_path, GOOD.replace(before, after))
+    with pytest.raises(ConfigProblems) as caught:
+        load_connections(tmp_path)
+    assert [(one.path, one.message) for one in caught.value.problems] == [(path, message)]
+    assert LETTERED not in f"{caught.value} {caught.value.hint} {caught.value.problems!r}"
+
+
+def test_a_user_whom_a_realm_names_by_uuid_is_no_secret(tmp_path: Path) -> None:
+    write(tmp_path, GOOD.replace("pvectl@pve", f"{LETTERED}@keycloak"))
+    assert load_connections(tmp_path).clusters["lab"].token_id == f"{LETTERED}@keycloak!ops"
+
+
 def _command(tmp_path: Path, program: str) -> tuple[str, ...]:
     script = tmp_path / "give.py"
     script.write_text(program)
@@ -251,6 +325,39 @@ def test_a_token_command_that_hangs_is_ended_with_everything_it_started(tmp_path
     with pytest.raises(Misspelt, match="did not end within 2 s"):
         secrets.from_command(["./hang"], folder=tmp_path, limit=2)
     assert _ends(int((tmp_path / "child").read_text()))
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+def test_a_token_command_that_may_not_be_ended_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: int) -> None:
+        raise PermissionError
+
+    # the kernel's answer for a program that runs as somebody else, such as sudo asking for a password
+    monkeypatch.setattr(os, "killpg", refused)
+    script = tmp_path / "sudo"
+    script.write_text("#!/bin/sh\necho $$ > number\nexec sleep 300\n")
+    script.chmod(0o700)
+    with pytest.raises(Misspelt, match="did not end within 1 s"):
+        secrets.from_command(["./sudo"], folder=tmp_path, limit=1)
+    number = int((tmp_path / "number").read_text())
+    os.kill(number, signal.SIGKILL)
+    assert os.waitpid(number, 0)[1] == signal.SIGKILL
+
+
+def test_reading_and_waiting_share_one_limit(tmp_path: Path) -> None:
+    argv = _command(
+        tmp_path, "import os, time; time.sleep(1.5); os.close(1); time.sleep(1.5); open('late', 'w').close(); time.sleep(300)"
+    )
+    with pytest.raises(Misspelt, match="did not end within 2 s"):
+        secrets.from_command(argv, folder=tmp_path, limit=2)
+    assert not (tmp_path / "late").exists()
+
+
+def test_a_token_command_gets_only_the_time_the_run_has_left_and_never_more_than_its_own(tmp_path: Path) -> None:
+    write(tmp_path, GOOD.replace(f"token_value: {SECRET}", "token_command: [sleep, '300']"))
+    with pytest.raises(ConfigProblems, match=r"did not end within 0\.25 s"):
+        resolve(load_connections(tmp_path), env={}, limit=0.25)
 
 
 def _ends(process: int) -> bool:
