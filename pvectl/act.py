@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
@@ -13,9 +13,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pvectl.core import ending, shutdown, tags
-from pvectl.core.model import Unknown
+from pvectl.core.model import GuestType, Unknown
 from pvectl.core.plan import Action, Outcome, OutcomeStatus, Plan, SetTags, Shutdown
 from pvectl.errors import ApiRefusal, DeadlineExceeded, OutcomeUnknown, PvectlError, WriteForbidden
+from pvectl.pve.parallel import Shared
 
 if TYPE_CHECKING:
     from pvectl.clock import Clock
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from pvectl.pve.client import GuestConfig, ProxmoxClient, Upid
 
 Progress: TypeAlias = Callable[[Outcome], None]
-_Retag: TypeAlias = Callable[[SetTags, Callable[[], None]], Outcome]
+_Retag: TypeAlias = Callable[[SetTags, Callable[[], bool], Callable[[], None]], Outcome]
+_RawTags: TypeAlias = Callable[[], Mapping[int, tuple[str, ...]]]
 
 POLL_S = 1.5
 EDIT_ATTEMPTS = 4
@@ -36,7 +38,6 @@ _GUEST_LOCKED = re.compile(r"(?:VM|CT) is locked")
 _FILE_LOCKED = re.compile(r"can't lock file")
 # qemu-server wrote "missmatch" for years; the other text is pve-common's, for containers
 _CHANGED_MEANWHILE = re.compile(r"checksum miss?match|detected modified configuration")
-_STOPPED_BY_FORCE = re.compile(r"terminating now with SIG")
 
 _LEFT_GOING = "interrupted: its task goes on, and nobody waits for it"
 _NEVER_ASKED = "interrupted before it was its turn: nothing was changed"
@@ -119,8 +120,17 @@ class _Ledger:
             self.in_hand.add(index)
             return self.actions[index]
 
-    def sending(self, index: int) -> None:
-        self.sent.add(index)
+    def sending(self, index: int) -> bool:
+        """Whether the request that changes something may leave now; from then on it counts as sent."""
+        with self._settled:
+            if not self._interrupted:
+                self.sent.add(index)
+            return not self._interrupted
+
+    def turned_down(self, index: int) -> None:
+        """PVE has refused what was sent: it has changed nothing."""
+        with self._settled:
+            self.sent.discard(index)
 
     def put_down(self, index: int) -> None:
         with self._settled:
@@ -128,7 +138,7 @@ class _Ledger:
             self._settled.notify_all()
 
     def interrupt(self) -> None:
-        """Let nothing new begin, and give what is on its way a moment to come back."""
+        """Let nothing leave any more, and give what is on its way a moment to come back."""
         with self._settled:
             self._interrupted = True
             self._settled.wait_for(lambda: not self.in_hand, timeout=_SETTLE_S)
@@ -163,7 +173,8 @@ def _send(ledger: _Ledger, client: ProxmoxClient, clock: Clock, parallel: int) -
     """Ask PVE for every action, a handful at a time, so that Ctrl-C never leaves more than that handful in doubt."""
     retags = any(isinstance(action, SetTags) for action in ledger.actions)
     case_sensitive = client.cluster_options().tags_case_sensitive if retags else False
-    retag = partial(_retag, client=client, clock=clock, case_sensitive=case_sensitive)
+    raw_tags = Shared(lambda: {guest.vmid: guest.tags for guest in client.guests()})
+    retag = partial(_retag, client=client, clock=clock, raw_tags=raw_tags, case_sensitive=case_sensitive)
     for start in range(0, len(ledger.actions), parallel):
         turn = range(start, min(start + parallel, len(ledger.actions)))
         for answer in client.in_parallel([partial(_begin, ledger, index, client, clock, retag) for index in turn], workers=parallel):
@@ -186,15 +197,17 @@ def _begin(ledger: _Ledger, index: int, client: ProxmoxClient, clock: Clock, ret
                 if reason is not None:
                     ledger.ended[index] = Outcome(action=action, status=OutcomeStatus.SKIPPED, error=reason)
                     return
-                ledger.sending(index)
+                if not ledger.sending(index):
+                    return
                 try:
                     upid = client.shutdown(action.guest, timeout=action.timeout, force_stop=action.force_stop)
                 except ApiRefusal as refusal:
+                    ledger.turned_down(index)
                     ledger.ended[index] = _off_already(action, refusal, client)
                 else:
                     ledger.asked[index] = _Asked(action=action, upid=upid, at=clock.boottime())
             case SetTags():
-                ledger.ended[index] = retag(action, partial(ledger.sending, index))
+                ledger.ended[index] = retag(action, partial(ledger.sending, index), partial(ledger.turned_down, index))
             case _:
                 assert_never(action)
     except WriteForbidden:
@@ -209,15 +222,32 @@ def _reason_to_skip(action: Shutdown, client: ProxmoxClient) -> str | None:
     """Why the guest, looked at once more, is not to be shut down after all; by the same rules as in the plan."""
     planned = action.guest
     now = client.guest_now(planned)
-    hastate = (planned.hastate or "managed") if now.ha_managed else planned.hastate
+    _refuse_another(planned, now.name)
+    # "ignored" in the plan, and the HA manager's by now: somebody has handed it over in between
+    handed_over = now.ha_managed and planned.hastate in (None, "ignored")
+    hastate = "managed" if handed_over else planned.hastate
     kept = shutdown.reason_to_keep(replace(planned, status=now.qmpstatus or now.status, lock=now.lock, hastate=hastate))
     return kept[2] if kept else None
+
+
+def _is_another(planned: Guest, name: str | None) -> bool:
+    """Whether this is the name of another guest than the planned one: PVE hands the number of a removed guest to the next."""
+    return planned.name is not None and name is not None and name != planned.name
+
+
+def _refuse_another(planned: Guest, name: str | None) -> None:
+    if _is_another(planned, name):
+        words = f"guest {planned.vmid} is called {name} now, not {planned.name}: nothing was asked of it"
+        raise PvectlError(words, hint="pvectl vm list shows which guest has that number", subject=planned.subject)
 
 
 def _off_already(action: Shutdown, refusal: ApiRefusal, client: ProxmoxClient) -> Outcome:
     """What a container that PVE calls "not running" comes to: skipped when it stopped by itself, refused when it only moved away."""
     # pve-container says so of a container that does not exist as well (recorded on PVE 8.4 and 9.2)
-    if not _NOT_RUNNING.search(refusal.message) or client.guest_now(action.guest).status != "stopped":
+    if not _NOT_RUNNING.search(refusal.message):
+        raise refusal
+    now = client.guest_now(action.guest)
+    if now.status != "stopped" or _is_another(action.guest, now.name):
         raise refusal
     return Outcome(action=action, status=OutcomeStatus.SKIPPED, error="it stopped by itself just before it was its turn")
 
@@ -265,13 +295,16 @@ def _watch(ledger: _Ledger, client: ProxmoxClient, clock: Clock, parallel: int) 
                 status=statuses[asked.action.guest.vmid],
                 task=Unknown(reason=task.message) if isinstance(task, PvectlError) else task,
             )
-            if outcome is None and isinstance(task, DeadlineExceeded):
-                outcome = ending.given_up(asked.action, upid=asked.upid.text, waited=waited[index], why=task.message)
             if outcome is None:
                 # behind the others, whose tasks are to be looked at first in the next round
                 waiting[index] = asked
             else:
                 ledger.end(index, _with_force_told(outcome, asked.upid, client))
+        late = next((task for task in tasks if isinstance(task, DeadlineExceeded)), None)
+        if late is not None:
+            for index, asked in waiting.items():
+                ledger.end(index, ending.given_up(asked.action, upid=asked.upid.text, waited=waited[index], why=late.message))
+            return
 
 
 def _statuses(guests: Sequence[Guest], client: ProxmoxClient, parallel: int) -> dict[int, str | Unknown | None]:
@@ -290,22 +323,38 @@ def _statuses(guests: Sequence[Guest], client: ProxmoxClient, parallel: int) -> 
 
 
 def _with_force_told(outcome: Outcome, upid: Upid, client: ProxmoxClient) -> Outcome:
-    """PVE calls a guest that was stopped by force OK as well; only the task's log tells (recorded on PVE 8.4 and 9.2)."""
-    if outcome.status is not OutcomeStatus.DONE or not (isinstance(outcome.action, Shutdown) and outcome.action.force_stop):
+    """The same outcome, with whether the plug was pulled."""
+    action = outcome.action
+    # the HA manager stops a guest by itself, and how it did that stands in no log of ours
+    if outcome.status is not OutcomeStatus.DONE or not isinstance(action, Shutdown) or upid.type == "hastop":
         return outcome
+    if ending.obeyed_in_time(action, outcome.took or 0):
+        return replace(outcome, forced=False)
     try:
         log = client.task_log(upid, limit=_LOG_LINES)
     except PvectlError:
-        return outcome
-    if any(_STOPPED_BY_FORCE.search(line) for line in log):
-        return replace(outcome, hint=f"it did not shut down within {outcome.action.timeout} s and was stopped by force")
-    return outcome
+        log = None
+    forced = ending.stopped_by_force(action, log)
+    hints = {
+        True: f"it did not shut down within {action.within} and was stopped by force",
+        None: f"it took its {action.within} and is off, but whether by force Proxmox VE does not tell",
+    }
+    return replace(outcome, forced=forced, hint=hints.get(forced))
 
 
-def _retag(action: SetTags, sending: Callable[[], None], *, client: ProxmoxClient, clock: Clock, case_sensitive: bool) -> Outcome:
+def _retag(  # noqa: PLR0913 - two calls of the ledger's, the rest is the run's
+    action: SetTags,
+    sending: Callable[[], bool],
+    turned_down: Callable[[], None],
+    *,
+    client: ProxmoxClient,
+    clock: Clock,
+    raw_tags: _RawTags,
+    case_sensitive: bool,
+) -> Outcome:
     """Edit the tags as they are now, and read them back; an edit by somebody else in between makes it start over.
 
-    `sending` is called right before each request that writes.
+    `sending` is asked right before each request that writes whether it may leave, and `turned_down` told when it was for nothing.
     """
     started = clock.boottime()
     attempts = 0
@@ -314,7 +363,8 @@ def _retag(action: SetTags, sending: Callable[[], None], *, client: ProxmoxClien
     while True:
         try:
             config = client.guest_config(action.guest)
-            current = _current_tags(action.guest, config, client)
+            _refuse_another(action.guest, _configured_name(action.guest, config))
+            current = _current_tags(action.guest, config, raw_tags)
         except PvectlError as error:
             if unclear is not None:
                 raise unclear from None
@@ -331,22 +381,36 @@ def _retag(action: SetTags, sending: Callable[[], None], *, client: ProxmoxClien
             words = f"written, but read back as '{';'.join(current)}': somebody else changed the tags at the same moment"
             return Outcome(action=action, status=OutcomeStatus.FAILED, error=words)
         attempts += 1
+        if not sending():
+            return Outcome(action=action, status=OutcomeStatus.SKIPPED, error=_NEVER_ASKED)
         try:
-            sending()
             client.set_tags(action.guest, tags=wanted, digest=config.digest)
             written = True
         except OutcomeUnknown as error:
             unclear = error
         except ApiRefusal as refusal:
+            turned_down()
             if attempts == EDIT_ATTEMPTS or not _CHANGED_MEANWHILE.search(refusal.message):
                 raise
             clock.sleep(attempts * random.uniform(0.2, 1.0))  # noqa: S311 - keeps two editors from meeting again
 
 
-def _current_tags(guest: Guest, config: GuestConfig, client: ProxmoxClient) -> tuple[str, ...]:
+def _configured_name(guest: Guest, config: GuestConfig) -> str:
+    """The name PVE shows for a guest with this configuration; it makes one up where none is set (PVE::QemuServer, PVE::LXC)."""
+    is_vm = guest.type == GuestType.QEMU
+    name = config.options.get("name" if is_vm else "hostname")
+    if name:
+        return str(name)
+    return f"VM {guest.vmid}" if is_vm else f"CT{guest.vmid}"
+
+
+def _current_tags(guest: Guest, config: GuestConfig, raw_tags: _RawTags) -> tuple[str, ...]:
     """The tags a guest has, with those that PVE does not accept: it leaves a whole line out of the configuration for one of them."""
     listed = tags.split(config.tags_raw)
-    if listed or all(tags.pve_accepts(tag) for tag in guest.tags):
+    if listed:
         return listed
     # /cluster/resources has the raw line, and has it at once (recorded on PVE 8.4 and 9.2)
-    return next((seen.tags for seen in client.guests() if seen.vmid == guest.vmid), ())
+    raw = raw_tags().get(guest.vmid)
+    if raw is None:
+        raise PvectlError("which tags it has could not be read: /cluster/resources does not list it", subject=guest.subject)
+    return raw

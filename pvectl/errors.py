@@ -78,6 +78,13 @@ class UnsafeFile(PvectlError):
     kind = "unsafe-file"
 
 
+class CannotWrite(PvectlError):
+    """A file or directory cannot be written; what was there is untouched."""
+
+    exit_code = ExitCode.CANNOT_WRITE
+    kind = "cannot-write"
+
+
 class Unavailable(PvectlError):
     """No API host answered, or none that could prove who it is."""
 
@@ -171,6 +178,13 @@ class WriteForbidden(PvectlError):
 
     exit_code = ExitCode.CONFIG
     kind = "read-only"
+
+
+class Changed(PvectlError):
+    """What was agreed to is no longer so; nothing was done."""
+
+    exit_code = ExitCode.TRY_LATER
+    kind = "changed"
 
 
 PRECEDENCE = (ExitCode.UNKNOWN_OUTCOME, ExitCode.FAILED, ExitCode.BLIND)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Mapping
@@ -10,17 +11,19 @@ from typing import Any, TextIO
 from pvectl.core.secret import Secret
 from pvectl.core.text import clean
 
-DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
+DEBUG, INFO, WARNING, ERROR, NOTHING = 10, 20, 30, 40, 100
 _NAMES = {DEBUG: "debug", INFO: "info", WARNING: "warning", ERROR: "error"}
 _JOURNAL = {DEBUG: "<7>", INFO: "<6>", WARNING: "<4>", ERROR: "<3>"}
 _SECRET_WORDS = ("token", "secret", "password", "authorization")
 
 
 def threshold(*, quiet: bool, verbose: int, terminal: bool) -> int:
-    """The least level that is shown: errors for `--quiet` and for a person at a terminal, who sees the result itself; else changes."""
+    """The least level that is shown: nothing to a person at a terminal, who sees the result itself; errors with `--quiet`; else changes."""
     if verbose:
         return INFO if verbose == 1 and terminal else DEBUG
-    return ERROR if quiet or terminal else INFO
+    if terminal:
+        return NOTHING
+    return ERROR if quiet else INFO
 
 
 class Log:
@@ -58,7 +61,9 @@ class Log:
             return
         if self._logger is None:
             self._logger = _structlog(self._stream, journal=bool(self._env.get("JOURNAL_STREAM")), colour=not self._env.get("NO_COLOR"))
-        getattr(self._logger, _NAMES[level])(event, **{key: _safe(key, value) for key, value in {**self._bound, **fields}.items()})
+        shown = {key: _safe(key, value) for key, value in {**self._bound, **fields}.items()}
+        with contextlib.suppress(OSError, ValueError):  # a log nobody can write must not end what it tells of
+            getattr(self._logger, _NAMES[level])(event, **shown)
 
 
 def _safe(key: str, value: object) -> object:

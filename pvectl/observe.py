@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
 from pvectl.core import permits
-from pvectl.core.model import ClusterView, Guest, Source, Unknown
+from pvectl.core.model import ClusterView, Guest, Node, Source, Unknown
 from pvectl.errors import NodeUnreachable, PvectlError
 
 if TYPE_CHECKING:
@@ -17,19 +17,22 @@ if TYPE_CHECKING:
     from pvectl.pve.client import ProxmoxClient
 
 T = TypeVar("T")
+_UNHEARD: dict[str, Any] = {"status": "unknown"} | dict.fromkeys(
+    ("cpu", "mem", "disk", "uptime", "netin", "netout", "diskread", "diskwrite")
+)
 
 
 def look(client: ProxmoxClient, clock: Clock, *, quorum: bool = False) -> ClusterView:
     """The cluster as one GET /cluster/resources shows it; with `quorum`, one GET /cluster/status as well.
 
-    Guests whose status is unknown stay on the list. What is running may be up to 300 s old, and what the token may not see is not there:
-    `prove_complete` finds out.
+    Guests whose status is unknown stay on the list, and so do those of a node that is not online: PVE repeats what was last heard of them
+    for 300 s, which nobody knows to be true. What the token may not see is not there: `prove_complete` finds out.
     """
     taken_at = clock.now()
     resources = client.resources()
     view = ClusterView(
         taken_at=taken_at,
-        guests=resources.guests,
+        guests=_of_online_nodes(resources.guests, resources.nodes),
         nodes=resources.nodes,
         storages=resources.storages,
         pools=resources.pools,
@@ -45,6 +48,13 @@ def look(client: ProxmoxClient, clock: Clock, *, quorum: bool = False) -> Cluste
         quorate=status.quorate,
         sources=(*view.sources, Source(path="/cluster/status")),
     )
+
+
+def _of_online_nodes(guests: tuple[Guest, ...], nodes: Sequence[Node]) -> tuple[Guest, ...]:
+    silent = {node.name for node in nodes if node.status != "online"}
+    if not silent:
+        return guests
+    return tuple(replace(guest, **_UNHEARD) if guest.node in silent else guest for guest in guests)
 
 
 def look_closer(client: ProxmoxClient, view: ClusterView, guests: Sequence[Guest]) -> ClusterView:

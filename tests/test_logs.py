@@ -56,7 +56,7 @@ def test_on_a_terminal_it_is_a_readable_line_and_colour_is_optional() -> None:
     [
         (False, 0, False, logs.INFO),
         (True, 0, False, logs.ERROR),
-        (False, 0, True, logs.ERROR),
+        (False, 0, True, logs.NOTHING),
         (False, 1, True, logs.INFO),
         (False, 2, True, logs.DEBUG),
         (False, 1, False, logs.DEBUG),
@@ -97,3 +97,11 @@ def test_a_silent_run_does_not_pay_for_structlog() -> None:
     program = "import sys; from pvectl.logs import Log, ERROR; Log(level=ERROR).info('x'); sys.exit('structlog' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_log_nobody_can_write_does_not_end_the_run() -> None:
+    class Full(io.StringIO):
+        def write(self, _: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    logs.Log(Full(), env={}).error("guest.shutdown", vmid=200)

@@ -4,9 +4,10 @@ import shlex
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from pvectl import observe
-from pvectl.core.model import BlindSpot
+from pvectl.core.model import BlindSpot, Guest
 from tests.support.labs import Lab, lab
 
 SECRET = "5eb1d2c4-0000-4000-8000-00000000a11e"
@@ -276,3 +277,44 @@ def test_s02_a_guest_its_node_does_not_speak_of_is_unknown() -> None:
 
         assert {guest.vmid: guest.status for guest in closer.guests} == {100: "unknown", 101: "running", 102: "running", 103: "unknown"}
         assert any("pve1" in source.path and source.status != "ok" for source in closer.sources)
+
+
+def test_s03_a_closer_look_tells_a_guest_that_was_renamed_or_made_a_template() -> None:
+    with lab({**WORLD, "acl": BOTH}, speed=0) as one:
+        view = observe.look(one.client, one.clock)
+        one.cluster.set_config(100, name="archive")
+        one.cluster.set_config(103, template="1")
+        closer = observe.look_closer(one.client, view, view.guests)
+
+        assert [(guest.vmid, guest.name, bool(guest.template)) for guest in view.guests if guest.vmid in (100, 103)] == [
+            (100, "db", False),
+            (103, "off", False),
+        ]
+        assert {guest.vmid: (guest.name, bool(guest.template)) for guest in closer.guests} == {
+            100: ("archive", False),
+            101: ("dns", False),
+            102: ("vault", False),
+            103: ("off", True),
+        }
+
+
+def test_s03_a_guest_that_moved_to_another_node_meanwhile_is_unknown() -> None:
+    with lab({**WORLD, "acl": BOTH}) as one:
+        view = observe.look(one.client, one.clock)
+        one.cluster.move(100, "pve3")
+        closer = observe.look_closer(one.client, view, view.guests)
+
+        assert {guest.vmid: guest.status for guest in closer.guests} == {100: "unknown", 101: "running", 102: "running", 103: "stopped"}
+
+
+def test_what_a_node_leaves_out_stays_as_it_was_seen() -> None:
+    with lab({**WORLD, "acl": BOTH}) as one:
+        view = observe.look(one.client, one.clock)
+        golden = replace(view.guests[3], template=True)
+        view = replace(view, guests=(*view.guests[:3], golden))
+        one.client.node_guests = lambda node, **_: (  # type: ignore[method-assign]
+            Guest(vmid=103, type="qemu", node=node, status="stopped"),
+        )
+        closer = observe.look_closer(one.client, view, [golden])
+
+        assert (closer.guests[3].name, closer.guests[3].template) == ("off", True)

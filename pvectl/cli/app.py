@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import signal
 import sys
 import threading
@@ -91,67 +93,99 @@ def root(
             raise UsageError("the simulated cluster has no configuration files", hint="leave --demo out")
         from pvectl.cli.demo import against_the_simulated_cluster
 
-        against_the_simulated_cluster(ctx.obj)
+        against_the_simulated_cluster(ctx.obj.run())
+
+
+class Starter:
+    """Makes the run when a command begins; help and completion never do, and so load nothing heavy."""
+
+    def __init__(self, run: Run | None = None) -> None:
+        self._run = run
+
+    def run(self) -> Run:
+        if self._run is None:
+            from pvectl.cli.context import Run
+
+            self._run = Run()
+        return self._run
+
+    def interrupt(self, code: ExitCode) -> None:
+        """Remember which signal ended the run, should there be one."""
+        if self._run is not None:
+            self._run.interrupted_by = code
+
+    def close(self) -> None:
+        if self._run is not None:
+            self._run.close()
 
 
 def main(arguments: Sequence[str] | None = None, *, run: Run | None = None) -> int:
     """Run one command line and return its exit code; the only place where errors become exit codes."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if _completing():
+    if "_PVECTL_COMPLETE" in os.environ:
         from pvectl.cli.completion import complete
 
         return complete(app)
-    if not words or words[-1] in ("--help", "-h"):
-        return _help(words)
-    from pvectl.cli.context import Run
-
-    current = run or Run()
-    previous = _on_sigterm(current)
+    starter = Starter(run)
+    previous = _on_sigterm(starter)
     try:
-        return _finish(current, words)
+        return _finish(starter, words or ["--help"])
     finally:
-        current.close()
+        starter.close()
         if previous is not None:
             signal.signal(signal.SIGTERM, previous)
 
 
-def _on_sigterm(run: Run) -> Any:
+def _on_sigterm(starter: Starter) -> Any:
     """Let SIGTERM end a run the way Ctrl-C does: in words, with what is still going on, and with its own exit code."""
     if threading.current_thread() is not threading.main_thread():
         return None
 
     def terminate(_number: int, _frame: object) -> None:
-        run.interrupted_by = ExitCode.TERMINATED
+        starter.interrupt(ExitCode.TERMINATED)
         raise KeyboardInterrupt
 
     return signal.signal(signal.SIGTERM, terminate)
 
 
-def _finish(run: Run, words: list[str]) -> int:
-    from pvectl.cli import output
-
+def _finish(starter: Starter, words: list[str]) -> int:
     try:
         try:
-            result = app(args=words, prog_name="pvectl", standalone_mode=False, obj=run)
+            result = app(args=words, prog_name="pvectl", standalone_mode=False, obj=starter)
         except typer.TyperException as error:
-            raise UsageError(error.format_message(), hint=_help_hint(error)) from None
-        if result == ExitCode.INTERRUPTED:
-            return _interrupted(run)
-        if not isinstance(result, output.Report):
-            return int(result or 0)
-        _print(run, result)
+            return _misused(starter.run(), error, words)
+        if result is None or isinstance(result, int):
+            # typer's own: 0 after --help or --version, 130 after Ctrl-C
+            return _interrupted(starter.run()) if result == ExitCode.INTERRUPTED else int(result or 0)
+        _print(starter.run(), result)
     except PvectlError as error:
-        return _fail(run, error, words)
+        return _fail(starter.run(), error, words)
     except (KeyboardInterrupt, typer.Abort):
-        return _interrupted(run)
-    except BrokenPipeError:
-        return int(ExitCode.OK)
-    except Exception:  # noqa: BLE001  (the single exit: whatever is left is a bug, and says so)
+        return _interrupted(starter.run())
+    except SystemExit:
+        return int(ExitCode.OK)  # typer's way out when the reader of a help page has gone
+    except Exception as error:  # noqa: BLE001  (the single exit: whatever is left is a bug, and says so)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF):
+            starter.run().say(f"pvectl: the output cannot be written: {error.strerror}")
+            return int(ExitCode.FAILED)
         import traceback
 
-        run.say(traceback.format_exc() + "pvectl: this is a bug in pvectl; the lines above say where")
+        starter.run().say(traceback.format_exc() + "pvectl: this is a bug in pvectl; the lines above say where")
         return int(ExitCode.BUG)
     return int(result.exit_code)
+
+
+def _misused(run: Run, error: Any, words: list[str]) -> int:
+    """A command line typer cannot make sense of: one sentence, or the help where a command is missing."""
+    context = getattr(error, "ctx", None)
+    if context is not None and (type(error).__name__ == "NoArgsIsHelpError" or str(error) == "Missing command."):
+        run.say(context.get_help())
+        return int(ExitCode.USAGE)
+    hint = f"{context.command_path} --help shows what it takes" if context is not None else None
+    option = getattr(error, "option_name", None)
+    if option and context is not None and context.parent is None:
+        hint = f"{option} stands behind the command, as in: pvectl vm list {option}"
+    return _fail(run, UsageError(error.format_message(), hint=hint), words)
 
 
 def _interrupted(run: Run) -> int:
@@ -168,6 +202,8 @@ def _print(run: Run, report: Any) -> None:
     if format_ in ("text", "csv", "jsonl"):
         for problem in report.problems:
             run.say(output.complaint(problem))
+    for remark in report.remarks:
+        run.say(f"pvectl: {remark}")
     payload = output.render(report, format_, now=run.clock.now(), terminal=layout.Terminal.of(run.stdout, run.env))
     output.write(run.stdout, payload)
 
@@ -179,7 +215,7 @@ def _fail(run: Run, error: PvectlError, words: list[str]) -> int:
     for problem in report.problems:
         run.say(output.complaint(problem))
     format_ = _asked_format(run, words)
-    if format_ in ("json", "jsonl", "yaml"):
+    if format_ in ("json", "jsonl", "yaml") and not isinstance(error, output.CannotPrint):
         output.write(run.stdout, output.render(report, format_, now=run.clock.now(), terminal=layout.Terminal.of(run.stdout, run.env)))
     return int(error.exit_code)
 
@@ -196,30 +232,6 @@ def _asked_format(run: Run, words: list[str]) -> Any:
         if word.startswith("-o") and len(word) > 2:
             return word[2:]
     return run.env.get("PVECTL_OUTPUT", "text")
-
-
-def _help(words: list[str]) -> int:
-    """Help needs no run: no configuration, no output formats, nothing heavy."""
-    try:
-        app(args=words or ["--help"], prog_name="pvectl", standalone_mode=False)
-    except typer.TyperException as error:
-        sys.stderr.write(f"pvectl: {error.format_message()}\n")
-        return int(ExitCode.USAGE)
-    except PvectlError as error:
-        sys.stderr.write(f"pvectl: {error.message}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
-        return int(error.exit_code)
-    return int(ExitCode.OK)
-
-
-def _completing() -> bool:
-    import os
-
-    return "_PVECTL_COMPLETE" in os.environ
-
-
-def _help_hint(error: Any) -> str | None:
-    context = getattr(error, "ctx", None)
-    return f"{context.command_path} --help shows what it takes" if context is not None else None
 
 
 def _nearest(word: str) -> str:

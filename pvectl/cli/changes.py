@@ -13,7 +13,7 @@ from pvectl.cli.words import span
 from pvectl.core.model import ClusterView, Guest
 from pvectl.core.plan import Action, Decision, Outcome, OutcomeStatus, Plan, Verdict
 from pvectl.core.text import clean
-from pvectl.errors import ExitCode, UsageError, most_telling
+from pvectl.errors import Changed, ExitCode, UsageError, WriteForbidden, most_telling
 
 if TYPE_CHECKING:
     from pvectl.cli.context import Run
@@ -37,7 +37,7 @@ class Wording(Struct, frozen=True, kw_only=True):
     """How one kind of change speaks.
 
     `planned` says what an action will do; `done` and `rehearsed` are the words for a guest where it happened or would have; `event` is the
-    log's name for it; `fields` adds entries of its own to a guest's JSON.
+    log's name for it; `fields` and `outcome_fields` add entries of its own to a guest's JSON.
     """
 
     question: str
@@ -47,6 +47,7 @@ class Wording(Struct, frozen=True, kw_only=True):
     done: str
     rehearsed: str
     fields: Callable[[Decision, Guest], dict[str, object]] = lambda _decision, _guest: {}
+    outcome_fields: Callable[[Outcome | None], dict[str, object]] = lambda _outcome: {}
 
 
 class Consent(Struct, frozen=True, kw_only=True):
@@ -57,20 +58,34 @@ class Consent(Struct, frozen=True, kw_only=True):
     wait: bool = True
 
 
-def carry_through(run: Run, client: ProxmoxClient, view: ClusterView, plan: Plan, wording: Wording, consent: Consent) -> Report:
-    """Show the plan, ask, act, and report every guest of it.
+def carry_through(
+    run: Run, client: ProxmoxClient, observe: Callable[[], tuple[ClusterView, Plan]], wording: Wording, consent: Consent
+) -> Report:
+    """Look and plan, show the plan and ask, act, and report every guest of it.
+
+    After the answer the cluster is looked at once more: a prompt may stand for hours, and what was agreed to must still be so.
 
     Raises:
         UsageError: not confirmed, or nobody there to ask; nothing was changed.
+        WriteForbidden: with `insecure: true` nothing may be changed, and a rehearsal says so as well.
+        Changed: the plan is another one by now; nothing was changed.
     """
     from pvectl import act
 
-    guests = {guest.subject: guest for guest in view.guests}
+    if client.connection.trust.insecure:
+        hint = "trust the host's certificate with pvectl config trust"
+        reason = "with `insecure: true` (or `verify_ssl: false`) nobody knows who is listening"
+        raise WriteForbidden(f"nothing can be changed: {reason}", hint=hint)
+    view, plan = observe()
     rehearsal = consent.dry_run or not plan.actions
     if not rehearsal and not consent.yes:
-        run.show(_plan_table(plan, guests, wording))
+        run.show(_plan_table(plan, _by_subject(view), wording))
         if not run.confirm(_question(plan, wording), yes=False):
             raise UsageError("nothing was changed: not confirmed")
+        agreed = _gist(plan, view)
+        view, plan = observe()
+        if _gist(plan, view) != agreed:
+            raise Changed("the cluster has changed since the plan was shown; nothing was done", hint="run it again to see the new plan")
     with run.progress(wording.progress, 0 if rehearsal else len(plan.actions)) as bar:
 
         def tell(outcome: Outcome) -> None:
@@ -79,7 +94,18 @@ def carry_through(run: Run, client: ProxmoxClient, view: ClusterView, plan: Plan
                 bar.advance(bar.task_ids[0])
 
         outcomes = act.carry_out(plan, client, run.clock, wait=consent.wait, dry_run=rehearsal, parallel=PARALLEL, progress=tell)
-    return _report(run, plan, guests, outcomes, wording)
+    return _report(run, plan, _by_subject(view), outcomes, wording)
+
+
+def _by_subject(view: ClusterView) -> dict[str, Guest]:
+    return {guest.subject: guest for guest in view.guests}
+
+
+def _gist(plan: Plan, view: ClusterView) -> list[tuple[object, ...]]:
+    """What a person agrees to: who, where, called what, tagged how, and what is to happen to it."""
+    guests = _by_subject(view)
+    told = [(decision, guests[decision.subject]) for decision in plan.decisions]
+    return [(guest.vmid, guest.name, guest.node, guest.tags, decision.verdict, decision.reason) for decision, guest in told]
 
 
 def _question(plan: Plan, wording: Wording) -> str:
@@ -109,7 +135,7 @@ def _plan_table(plan: Plan, guests: Mapping[str, Guest], wording: Wording) -> Ta
 
 def _planned(decision: Decision, guest: Guest, wording: Wording) -> tuple[str, ...]:
     what = wording.planned(decision.action) if decision.action is not None else "leave alone"
-    why = decision.reason.sentence if decision.action is not None else decision.detail
+    why = "" if decision.action is not None else decision.detail
     return (str(guest.vmid), clean(guest.name or "-"), guest.node, clean(what), clean(why))
 
 
@@ -123,8 +149,10 @@ def _report(run: Run, plan: Plan, guests: Mapping[str, Guest], outcomes: Sequenc
     if blind:
         codes.append(ExitCode.BLIND)
     exit_code = most_telling(codes)
-    if act.interrupted(outcomes) and exit_code is not ExitCode.UNKNOWN_OUTCOME:
-        exit_code = run.interrupted_by
+    interruption: tuple[Problem, ...] = ()
+    if act.interrupted(outcomes):
+        interruption = (Problem(code="interrupted", message="interrupted: what is under way goes on, and nobody waits for it"),)
+        exit_code = exit_code if exit_code is ExitCode.UNKNOWN_OUTCOME else run.interrupted_by
     return Report(
         schema=run.command,
         data=[_row(decision, guest, outcome, wording) for decision, guest, outcome in told],
@@ -133,7 +161,7 @@ def _report(run: Run, plan: Plan, guests: Mapping[str, Guest], outcomes: Sequenc
         complete=not blind and ExitCode.UNKNOWN_OUTCOME not in codes,
         cluster=run.cluster,
         news=exit_code is not ExitCode.OK or any(outcome.status in _NEWS for outcome in outcomes),
-        problems=tuple(_problem(outcome) for outcome in outcomes if _CODES[outcome.status] is not ExitCode.OK),
+        problems=(*interruption, *(_problem(outcome) for outcome in outcomes if _CODES[outcome.status] is not ExitCode.OK)),
     )
 
 
@@ -157,6 +185,7 @@ def _row(decision: Decision, guest: Guest, outcome: Outcome | None, wording: Wor
         "upid": outcome.upid if outcome else None,
         "error": outcome.error if outcome else None,
         "took": outcome.took if outcome else None,
+        **wording.outcome_fields(outcome),
     }
 
 
@@ -175,8 +204,10 @@ def _result_table(told: Sequence[tuple[Decision, Guest, Outcome | None]], wordin
 def _told(decision: Decision, guest: Guest, outcome: Outcome | None, wording: Wording) -> tuple[str, ...]:
     words = {OutcomeStatus.DONE: wording.done, OutcomeStatus.DRY_RUN: wording.rehearsed}
     result = words.get(outcome.status, outcome.status.value) if outcome else "left alone"
+    if outcome and outcome.forced:
+        result += " by force"
     took = span(outcome.took) if outcome and outcome.took is not None else "-"
-    why = (outcome.error if outcome else None) or decision.detail
+    why = (outcome.error or (outcome.hint if outcome.status is OutcomeStatus.DONE else None) if outcome else None) or decision.detail
     return (str(guest.vmid), clean(guest.name or "-"), guest.node, result, took, clean(why))
 
 

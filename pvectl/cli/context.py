@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
 from msgspec import Struct
@@ -85,7 +85,8 @@ class Run:
             from pvectl.pve.transport import Connection, Trust
 
             directory = find_config_dir(self.options.config_dir, self.env)
-            chosen = resolve(load_connections(directory, self.env), self.options.cluster, directory, self.env)
+            limit = self._deadline.left() if self._deadline else 10.0
+            chosen = resolve(load_connections(directory, self.env), self.options.cluster, directory, self.env, limit=limit)
             self._connection = Connection(
                 cluster=chosen.name,
                 hosts=chosen.hosts,
@@ -143,7 +144,8 @@ class Run:
 
     def say(self, text: str) -> None:
         """A sentence for the person at the terminal: stderr, never stdout."""
-        output.write(self.stderr, (text if text.endswith("\n") else text + "\n").encode("utf-8", "backslashreplace"))
+        with suppress(output.CannotPrint):
+            output.write(self.stderr, (text if text.endswith("\n") else text + "\n").encode("utf-8", "backslashreplace"))
 
     def show(self, table: layout.Table | str) -> None:
         """A plan or a table for the person at the terminal, before the result: stderr, fitted to its width."""
@@ -162,15 +164,17 @@ class Run:
             raise UsageError("nothing was changed: there is no terminal to ask on", hint=hint)
         self.stderr.write(f"{question} [y/N] ")
         self.stderr.flush()
-        answer = self.stdin.readline().strip().lower()
+        line = self.stdin.readline()
+        if not line.endswith("\n"):
+            self.say("")
         if self._deadline is not None:
             self._deadline.begin_again()
-        return answer in ("y", "yes")
+        return line.strip().lower() in ("y", "yes")
 
     @contextmanager
     def progress(self, title: str, total: int) -> Iterator[Progress | None]:
         """A progress bar on stderr where that is a terminal; None elsewhere."""
-        if self.options.quiet or total < 2 or not output.is_terminal(self.stderr):
+        if self.options.quiet or self.options.verbose or not total or not output.is_terminal(self.stderr):
             yield None
             return
         from rich.console import Console

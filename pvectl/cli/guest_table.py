@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pvectl.cli.layout import Column, Table
-from pvectl.cli.output import Report
+from pvectl.cli.output import Report, plain
+from pvectl.cli.selection import remarks
 from pvectl.cli.words import percent, size, span
 from pvectl.core import tags
-from pvectl.core.model import Guest
+from pvectl.core.model import ClusterView, Guest
+from pvectl.core.select import Picked
 from pvectl.core.text import clean
 from pvectl.errors import UsageError
 
@@ -41,35 +44,67 @@ def shape(columns: str | None, sort: str | None, *, header: bool) -> Shape:
     return Shape(columns=chosen, sort=_column(sort.removeprefix("-")) if sort else None, descending=descending, header=header)
 
 
-def filtered(guests: Iterable[Guest], wanted: Mapping[str, str | None], with_tags: Sequence[str]) -> tuple[Guest, ...]:
-    """The guests whose fields are as wanted (None: anything) and that have every tag asked for."""
-    tests = {field: value for field, value in wanted.items() if value is not None}
-    needed = frozenset(tags.fold(tag) for tag in with_tags)
+class Wanted(Struct, frozen=True, kw_only=True):
+    """What the filters ask for; None is anything. `tags` may hold comma lists, and all of them are needed."""
 
-    def wanted_guest(guest: Guest) -> bool:
-        if any(getattr(guest, field) != value for field, value in tests.items()):
-            return False
-        return not needed or needed <= set(tags.normalise(guest.tags))
+    status: str | None = None
+    type: str | None = None
+    node: str | None = None
+    pool: str | None = None
+    tags: tuple[str, ...] = ()
 
-    return tuple(guest for guest in guests if wanted_guest(guest))
+    @property
+    def fields(self) -> dict[str, str]:
+        asked = {"status": self.status, "type": self.type, "node": self.node, "pool": self.pool}
+        return {field: value for field, value in asked.items() if value is not None}
+
+    @property
+    def needed_tags(self) -> frozenset[str]:
+        return frozenset(tags.fold(tag) for word in self.tags for tag in tags.split(word))
 
 
-def report(guests: Sequence[Guest], shape: Shape, *, cluster: str | None) -> Report:
-    """The listing in every format; a guest whose status is not known makes it incomplete."""
-    ordered = _sorted(guests, shape)
+def report(view: ClusterView, found: Picked, wanted: Wanted, shape: Shape, *, cluster: str | None) -> Report:
+    """The listing in every format.
+
+    It is incomplete when a guest it is about has no known status, even one that a filter leaves out, and when not one guest is visible.
+    """
+    kept = [guest for guest in found.guests if _as_wanted(guest, wanted)]
+    ordered = _sorted(kept, shape)
     return Report(
         schema="vm-list",
         data=ordered,
         text=lambda: _table(ordered, shape),
-        complete=all(guest.status != "unknown" for guest in guests),
+        complete=bool(view.guests) and all(guest.status != "unknown" for guest in found.guests),
         cluster=cluster,
         csv=lambda: _raw(ordered, shape),
+        remarks=(*remarks(view, found), *_fruitless(found.guests, wanted)),
     )
 
 
+def _as_wanted(guest: Guest, wanted: Wanted) -> bool:
+    if any(getattr(guest, field) != value for field, value in wanted.fields.items()):
+        return False
+    needed = wanted.needed_tags
+    return not needed or needed <= set(tags.normalise(guest.tags))
+
+
+def _fruitless(guests: Sequence[Guest], wanted: Wanted) -> Iterable[str]:
+    """A sentence for each filter no guest passes, with what somebody may have meant."""
+    for field, value in wanted.fields.items():
+        there = sorted({known for guest in guests if (known := getattr(guest, field)) is not None})
+        if value not in there:
+            near = tags.nearest(value, there)
+            instead = f"; nearest: {near}" if near else f"; there are: {', '.join(there)}" if there else ""
+            yield f"no guest has {field} '{value}'{instead}"
+    carried = {tag for guest in guests for tag in tags.normalise(guest.tags)}
+    for tag in sorted(wanted.needed_tags - carried):
+        near = tags.nearest(tag, carried)
+        yield f"no guest has the tag '{tag}'" + (f"; nearest: {near}" if near else "")
+
+
 def _column(word: str) -> str:
-    if word in Guest.__struct_fields__:
-        return word
+    if word.lower() in Guest.__struct_fields__:
+        return word.lower()
     near = tags.nearest(word, Guest.__struct_fields__)
     hint = f"did you mean {near}?" if near else f"columns are {', '.join(Guest.__struct_fields__)}"
     raise UsageError(f"no such column: {word}", hint=hint)
@@ -86,31 +121,23 @@ def _sorted(guests: Sequence[Guest], shape: Shape) -> Sequence[Guest]:
 
 def _table(guests: Sequence[Guest], shape: Shape) -> Table:
     columns = tuple(_COLUMNS.get(name, Column(title=name.upper(), need=4)) for name in shape.columns)
+    if shape.columns != DEFAULT:
+        # what somebody asked for by name is never left out
+        columns = tuple(replace(column, need=9) for column in columns)
     cells = [_CELLS.get(name) or _anything(name) for name in shape.columns]
     rows = list(zip(*(cell(guests) for cell in cells), strict=True))
-    return Table(columns=columns, rows=rows, header=shape.header, note="" if guests else "no guests")
+    return Table(columns=columns, rows=rows, header=shape.header)
 
 
 def _raw(guests: Sequence[Guest], shape: Shape) -> Table:
     """For spreadsheets: plain numbers instead of "1.5 GiB", and every field when no columns were asked for."""
     names = Guest.__struct_fields__ if shape.columns == DEFAULT else shape.columns
-    rows = [tuple(_plain(getattr(guest, name)) for name in names) for guest in guests]
+    rows = [tuple(plain(getattr(guest, name)) for name in names) for guest in guests]
     return Table(columns=tuple(Column(title=name) for name in names), rows=rows, header=shape.header)
 
 
-def _plain(value: object) -> str:
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "true" if value else "false"
-        case tuple():
-            return ";".join(value)
-    return str(value)
-
-
 def _anything(name: str) -> Cells:
-    return lambda guests: _cleaned(["-" if (value := getattr(guest, name)) is None else _plain(value) or "-" for guest in guests])
+    return lambda guests: _cleaned(["-" if (value := getattr(guest, name)) is None else plain(value) or "-" for guest in guests])
 
 
 def _cleaned(cells: list[str]) -> list[str]:

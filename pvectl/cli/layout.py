@@ -29,12 +29,11 @@ class Column(Struct, frozen=True, kw_only=True):
 
 
 class Table(Struct, frozen=True, kw_only=True):
-    """Rows of ready-made cells under titles. `header` False leaves the titles out, `note` follows the rows."""
+    """Rows of ready-made cells under titles; `header` False leaves the titles out."""
 
     columns: tuple[Column, ...]
     rows: Sequence[tuple[str, ...]]
     header: bool = True
-    note: str = ""
 
 
 Text: TypeAlias = Table | str
@@ -78,15 +77,13 @@ def _laid_out(table: Table, terminal: Terminal) -> str:
     widths = [max(lengths) for lengths in cells]
     shown, widths = _fitted(table.columns, widths, terminal.width)
     lines: list[str] = []
-    if table.header and (table.rows or not table.note):
+    if table.header and table.rows:
         lines += _lines(titles, table.columns, shown, widths, terminal, heading=True)
     if terminal.width is None:
         lines.extend(_plain_rows(table, widths))
     else:
         for row in table.rows:
             lines += _lines(row, table.columns, shown, widths, terminal)
-    if table.note:
-        lines.append(table.note)
     return "\n".join(lines) + "\n" if lines else ""
 
 

@@ -6,12 +6,17 @@ from msgspec import Struct
 
 from pvectl.cli.layout import Column, Table
 from pvectl.cli.output import Report
+from pvectl.cli.selection import remarks
 from pvectl.cli.words import percent, size, span
 from pvectl.core.model import ClusterView, Guest, Node
+from pvectl.core.select import Picked
 
 
 class NodeRow(Struct, frozen=True, kw_only=True):
-    """One node as JSON shows it; `guests` counts what PVE places there, `running` those that are not known to be stopped."""
+    """One node as JSON shows it.
+
+    `guests` counts what PVE places there, `running` those that are not stopped, None while the node is silent.
+    """
 
     node: str
     status: str
@@ -24,7 +29,7 @@ class NodeRow(Struct, frozen=True, kw_only=True):
     maxdisk: int | None
     uptime: int | None
     guests: int
-    running: int
+    running: int | None
 
 
 def report(view: ClusterView, *, header: bool, cluster: str | None) -> Report:
@@ -44,15 +49,16 @@ def report(view: ClusterView, *, header: bool, cluster: str | None) -> Report:
     return Report(
         schema="node-list",
         data=rows,
-        text=Table(columns=columns, rows=[_cells(row) for row in rows], header=header, note="" if rows else "no nodes"),
+        text=Table(columns=columns, rows=[_cells(row) for row in rows], header=header),
         complete=all(row.status == "online" for row in rows),
         cluster=cluster,
+        remarks=remarks(view, Picked(guests=view.guests)),
     )
 
 
 def _row(node: Node, guests: list[Guest]) -> NodeRow:
     shared = {name: getattr(node, name) for name in ("status", "hastate", "cpu", "maxcpu", "mem", "maxmem", "disk", "maxdisk", "uptime")}
-    running = sum(not guest.is_off and not guest.template for guest in guests)
+    running = sum(not guest.is_off and not guest.template for guest in guests) if node.status == "online" else None
     return NodeRow(node=node.name, **shared, guests=len(guests), running=running)
 
 
@@ -67,5 +73,5 @@ def _cells(row: NodeRow) -> tuple[str, ...]:
         size(row.maxmem),
         span(row.uptime),
         str(row.guests),
-        str(row.running),
+        "-" if row.running is None else str(row.running),
     )

@@ -98,23 +98,25 @@ def leaf() -> typer.Typer:
 
 
 def command(
-    app: typer.Typer, name: str, *, schema: str, quietable: bool = False, **settings: Any
+    app: typer.Typer, name: str, *, schema: str, quietable: bool = False, tabular: bool = True, **settings: Any
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register `function(run, …) -> Report` as a command that also takes the shared options and finds its `Run` in the context.
 
     `schema` names the JSON result ("vm-list"), also when the command fails before it has one. `quietable` adds `--quiet`, for commands
-    that may have nothing to tell.
+    that may have nothing to tell; `tabular` False is for those whose result is no table and so has no CSV form.
     """
     common_options = _COMMON | (_QUIETABLE if quietable else {})
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         def call(ctx: typer.Context, **values: Any) -> Any:
-            from pvectl.cli.context import Options, Run
+            from pvectl.cli.context import Options
 
-            run = ctx.obj if isinstance(ctx.obj, Run) else Run()
+            run = ctx.obj.run()
             run.command = schema
             common = {key: values.pop(key) for key in common_options}
             run.options = Options(format=common.pop("output"), deadline=_deadline(common.pop("deadline")), **common)
+            if run.options.format == "csv" and not tabular:
+                raise UsageError(f"{ctx.command_path} has no CSV form", hint="use -o json")
             return function(run, **values)
 
         own = [parameter for parameter in inspect.signature(function).parameters.values() if parameter.name != "run"]

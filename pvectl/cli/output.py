@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeAlias
 
 from msgspec import Struct, field
 
-from pvectl.cli.layout import Table, Terminal, Text, text_of
+from pvectl.cli.layout import Column, Table, Terminal, Text, text_of
 from pvectl.core.text import clean
 from pvectl.errors import ExitCode, PvectlError
 
@@ -40,7 +41,7 @@ class Report(Struct, frozen=True, kw_only=True):
     `schema` is the bare name ("vm-list"); `data` anything msgspec can encode; `text` what a person reads; `csv` the columns
     of the same data for spreadsheets, taken from `text` when it is a table and not given here. What is long to lay out is given
     as a function, and called only when that format is asked for. Without `news`, nothing done and nothing failed, a quiet run
-    prints no text.
+    prints no text. `remarks` are sentences for the person who reads stderr; they change nothing.
     """
 
     schema: str
@@ -52,6 +53,7 @@ class Report(Struct, frozen=True, kw_only=True):
     problems: tuple[Problem, ...] = ()
     csv: Callable[[], Table] | None = None
     news: bool = True
+    remarks: tuple[str, ...] = ()
 
     @property
     def status(self) -> str:
@@ -140,9 +142,7 @@ def _csv(report: Report) -> bytes:
     import csv
     import io
 
-    table = report.csv() if report.csv else _text(report)
-    if isinstance(table, str):
-        raise PvectlError(f"{report.schema} has no CSV form", hint="use -o json")
+    table = report.csv() if report.csv else _raw_table(report)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     if table.header:
@@ -151,13 +151,46 @@ def _csv(report: Report) -> bytes:
     return buffer.getvalue().encode()
 
 
+def _raw_table(report: Report) -> Table:
+    """The rows of `data` with the fields and values JSON has, for spreadsheets."""
+    import msgspec
+
+    if not isinstance(report.data, list | tuple):
+        raise PvectlError(f"{report.schema} has no CSV form", hint="use -o json")
+    rows: list[dict[str, object]] = [msgspec.to_builtins(row) for row in report.data]
+    names = list(rows[0]) if rows else []
+    return Table(columns=tuple(Column(title=name) for name in names), rows=[tuple(plain(row[name]) for name in names) for row in rows])
+
+
+def plain(value: object) -> str:
+    """One value as CSV has it: numbers raw, lists with semicolons, nothing for what is not known."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case list() | tuple():
+            return ";".join(plain(one) for one in value)
+    return str(value)
+
+
 def _inert(cell: str) -> str:
     """A cell that no spreadsheet takes for a formula."""
     return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t") and cell != "-" else cell
 
 
+class CannotPrint(PvectlError):
+    """The result is there, and stdout does not take it: a full disk, a closed file."""
+
+    kind = "output"
+
+
 def write(stream: TextIO, payload: bytes) -> None:
-    """Write and flush; a reader that has gone away (`| head -1`) ends the output quietly."""
+    """Write and flush; a reader that has gone away (`| head -1`) ends the output quietly.
+
+    Raises:
+        CannotPrint: the stream takes nothing.
+    """
     try:
         buffer: Any = getattr(stream, "buffer", None)
         if buffer is None:
@@ -168,6 +201,9 @@ def write(stream: TextIO, payload: bytes) -> None:
         stream.flush()
     except BrokenPipeError:
         _point_at_devnull(stream)
+    except (OSError, ValueError) as error:
+        _point_at_devnull(stream)
+        raise CannotPrint(f"the result cannot be written: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _point_at_devnull(stream: TextIO) -> None:
@@ -186,4 +222,10 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def default_streams() -> tuple[TextIO, TextIO, TextIO]:
-    return sys.stdin, sys.stdout, sys.stderr
+    """Those of the process; what was closed before it began is /dev/null."""
+    nowhere = Path(os.devnull)
+    return (
+        sys.stdin or nowhere.open(encoding="utf-8"),
+        sys.stdout or nowhere.open("w", encoding="utf-8"),
+        sys.stderr or nowhere.open("w", encoding="utf-8"),
+    )

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pvectl.core import select
 from pvectl.core.model import ClusterView, Guest
 from pvectl.errors import UsageError
+
+if TYPE_CHECKING:
+    from pvectl.clock import Clock
+    from pvectl.pve.client import ProxmoxClient
 
 
 def picked(view: ClusterView, selectors: Sequence[str], *, exclude: Sequence[str] = ()) -> select.Picked:
@@ -25,24 +30,55 @@ def picked(view: ClusterView, selectors: Sequence[str], *, exclude: Sequence[str
     return found
 
 
-def among(view: ClusterView, selectors: Sequence[str] | None, *, exclude: Sequence[str] | None = None) -> tuple[Guest, ...]:
+def among(view: ClusterView, selectors: Sequence[str] | None, *, exclude: Sequence[str] | None = None) -> select.Picked:
     """The guests a reading command is about: those selected, or all of them when nothing was asked for.
 
     Raises:
         UsageError: as `picked`.
     """
-    if selectors:
-        return picked(view, selectors, exclude=exclude or ()).guests
-    if exclude:
-        return picked(view, ["@all"], exclude=exclude).guests
-    return view.guests
+    if selectors or exclude:
+        return picked(view, selectors or ["@all"], exclude=exclude or ())
+    return select.Picked(guests=view.guests)
 
 
 def only_matched(found: select.Picked) -> select.Picked:
-    """The same, but a part that found nothing is an error: a command that changes things does not act on half of a typo."""
+    """The same, for a command that changes things: it does not act on half of a typo, nor on a name that two guests share.
+
+    Raises:
+        UsageError: a part asks for nothing, an exclusion takes nothing away, or a name is not one guest's.
+    """
+    hint = " ".join(found.advice) or None
     if found.unmatched:
-        raise UsageError(f"no guest matches {', '.join(found.unmatched)}; nothing was changed", hint=" ".join(found.advice) or None)
+        raise UsageError(f"no guest matches {', '.join(found.unmatched)}; nothing was changed", hint=hint)
+    if found.unmatched_exclusions:
+        listed = ", ".join(found.unmatched_exclusions)
+        if any(part.startswith("@pool-") for part in found.unmatched_exclusions):
+            hint = "PVE shows a pool only to who has Pool.Audit on it"
+        raise UsageError(f"nothing is excluded by {listed}; nothing was changed", hint=hint)
+    for name, vmids in found.namesakes.items():
+        listed = ", ".join(map(str, vmids))
+        raise UsageError(f"{len(vmids)} guests are called {name}: {listed}; nothing was changed", hint="name them by their vmids")
     return found
+
+
+def to_change(client: ProxmoxClient, clock: Clock, selectors: Sequence[str], exclude: Sequence[str]) -> tuple[ClusterView, select.Picked]:
+    """What a changing command is about, told by the nodes themselves: lists may be 300 s old, in names as well.
+
+    Raises:
+        UsageError: as `picked` and `only_matched`.
+    """
+    from pvectl import observe
+
+    view = observe.look(client, clock)
+    view = observe.look_closer(client, view, picked(view, selectors, exclude=exclude).guests)
+    return view, only_matched(picked(view, selectors, exclude=exclude))
+
+
+def remarks(view: ClusterView, found: select.Picked) -> tuple[str, ...]:
+    """What a reading command says on stderr beside what it found."""
+    if not view.guests:
+        return ("no guest is visible to this token; PVE hides those it has no VM.Audit for: pvectl doctor tells",)
+    return tuple(f"no guest matches {part}" for part in (*found.unmatched, *found.unmatched_exclusions))
 
 
 def one(view: ClusterView, word: str) -> Guest:

@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from pvectl.cli.changes import Consent, Wording, carry_through
 from pvectl.core import tagging, tags
-from pvectl.core.model import Guest
-from pvectl.core.plan import Action, Decision, SetTags
+from pvectl.core.model import ClusterView, Guest
+from pvectl.core.plan import Action, Decision, Plan, SetTags
 from pvectl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,56 +32,66 @@ class Request(Struct, frozen=True, kw_only=True):
         return cls(selectors=tuple(selectors), exclude=tuple(exclude or ()), consent=Consent(yes=yes, dry_run=dry_run))
 
 
-def words(text: str, *, new: bool, force: bool) -> tuple[str, ...]:
+def words(text: str, *, new: bool, force: bool, may_be_empty: bool = False) -> tuple[str, ...]:
     """The tags a command-line word names; for new ones the convention is enforced unless `force`.
 
     Raises:
-        UsageError: a tag that PVE does not accept, or that breaks the convention.
+        UsageError: no tag, a tag that PVE does not accept, or one that breaks the convention.
     """
     listed = tags.split(text)
-    if not listed and (text.strip() or not new):
+    if not listed and (text.strip() or not may_be_empty):
         raise UsageError(f"'{text}' names no tag")
+    if any(character.isspace() for character in text.strip()):
+        raise UsageError(f"'{text}' has a space, and a tag has none", hint=f"write {','.join(listed)}, or {'-'.join(listed)} for one tag")
     for tag in listed if new else ():
-        objection = tags.check_new(tag)
-        if objection is None or (force and tags.pve_accepts(tag)):
-            continue
-        better = tags.kebab_case(tag)
-        ways = [f"write {better}"] if better else []
-        if tags.pve_accepts(tag):
-            ways.append("or add --force to write it as it is")
-        raise UsageError(f"'{tag}' is not written: {objection}", hint=", ".join(ways) or None)
+        _refuse_odd(tag, force=force)
     return listed
+
+
+def _refuse_odd(tag: str, *, force: bool) -> None:
+    objection = tags.check_new(tag)
+    allowed = tags.pve_accepts(tag)
+    if objection is None or (force and allowed):
+        return
+    better = tags.kebab_case(tag) if tag.isascii() else None
+    ways = [f"write {better}"] if better else []
+    if allowed and tags.fold(tag) != better:
+        ways.append("or add --force to write what Proxmox VE makes of it")
+    raise UsageError(f"'{tag}' is not written: {objection}", hint=", ".join(ways) or None)
 
 
 def carry_out(run: Run, edit: tagging.Edit, request: Request) -> Report:
     """Observe, plan, ask and write one edit for a selection of guests."""
-    from pvectl import observe
-    from pvectl.cli.selection import only_matched, picked
+    from pvectl.cli.selection import to_change
 
     client = run.client(read_only=request.consent.dry_run, deadline=_DEADLINE)
-    view = observe.look(client, run.clock)
-    found = only_matched(picked(view, request.selectors, exclude=request.exclude))
     case_sensitive = client.cluster_options().tags_case_sensitive
-    plan = tagging.plan(found.guests, edit, excluded=found.excluded, now=run.clock.now(), case_sensitive=case_sensitive)
+
+    def plan() -> tuple[ClusterView, Plan]:
+        view, found = to_change(client, run.clock, request.selectors, request.exclude)
+        now = run.clock.now()
+        return view, tagging.plan(found.guests, edit, excluded=found.excluded, now=now, case_sensitive=case_sensitive)
+
+    def before(guest: Guest) -> tuple[str, ...]:
+        return tags.normalise(guest.tags, case_sensitive=case_sensitive)
+
     wording = Wording(
         question="Change the tags of {guests}?",
         progress="writing tags",
         event="guest.tags",
-        planned=_planned,
+        planned=lambda action: _planned(before(action.guest), action),
         done="written",
         rehearsed="would write",
-        fields=_tags_fields,
+        fields=lambda decision, guest: _tags_fields(before(guest), decision),
     )
-    return carry_through(run, client, view, plan, wording, request.consent)
+    return carry_through(run, client, plan, wording, request.consent)
 
 
-def _planned(action: Action) -> str:
+def _planned(before: tuple[str, ...], action: Action) -> str:
     assert isinstance(action, SetTags)
-    before, after = tags.normalise(action.guest.tags), action.after
-    changes = [f"+{tag}" for tag in after if tag not in before] + [f"-{tag}" for tag in before if tag not in after]
-    return " ".join(changes)
+    added, gone = (tag for tag in action.after if tag not in before), (tag for tag in before if tag not in action.after)
+    return " ".join([*(f"+{tag}" for tag in added), *(f"-{tag}" for tag in gone)])
 
 
-def _tags_fields(decision: Decision, guest: Guest) -> dict[str, object]:
-    before = tags.normalise(guest.tags)
+def _tags_fields(before: tuple[str, ...], decision: Decision) -> dict[str, object]:
     return {"tags_before": before, "tags": decision.action.after if isinstance(decision.action, SetTags) else before}

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from pvectl.cli.layout import Column, Table
 from pvectl.cli.output import Report
+from pvectl.cli.selection import remarks
 from pvectl.core import tags
-from pvectl.core.model import Guest
+from pvectl.core.model import ClusterView
+from pvectl.core.select import Picked
 from pvectl.core.text import clean
+
+if TYPE_CHECKING:
+    from pvectl.pve.answers import ClusterOptions
 
 
 class TagRow(Struct, frozen=True, kw_only=True):
@@ -20,21 +25,22 @@ class TagRow(Struct, frozen=True, kw_only=True):
     vmids: tuple[int, ...]
 
 
-def listing(guests: Sequence[Guest], *, cluster: str | None) -> Report:
-    """Tag to guests."""
-    rows = [TagRow(tag=tag, vmids=vmids) for tag, vmids in tags.by_tag(guests).items()]
+def listing(view: ClusterView, found: Picked, *, cluster: str | None) -> Report:
+    """Tag to guests, in the spelling the guests carry."""
+    rows = [TagRow(tag=tag, vmids=vmids) for tag, vmids in tags.by_tag(found.guests, case_sensitive=True).items()]
     columns = (Column(title="TAG"), Column(title="GUESTS", right=True, need=5), Column(title="VMIDS", flexible=True, wrap=True))
     table = Table(
         columns=columns,
         rows=[(clean(row.tag), str(len(row.vmids)), " ".join(map(str, row.vmids))) for row in rows],
-        note="" if rows else f"none of {len(guests)} guests has a tag",
     )
-    return Report(schema="tags-list", data=rows, text=table, cluster=cluster)
+    none = () if rows or not found.guests else (f"{_counted(len(found.guests))} and no tag",)
+    told = (*remarks(view, found), *none)
+    return Report(schema="tags-list", data=rows, text=table, complete=bool(view.guests), cluster=cluster, remarks=told)
 
 
-def lint(guests: Sequence[Guest], registered: Collection[str] | None, *, cluster: str | None) -> Report:
+def lint(view: ClusterView, found: Picked, options: ClusterOptions, *, cluster: str | None) -> Report:
     """What is odd about the tags in use, and which tag to use instead."""
-    remarks = tags.lint(guests, registered)
+    odd = tags.lint(found.guests, options.registered_tags, case_sensitive=options.tags_case_sensitive)
     columns = (
         Column(title="TAG", flexible=True),
         Column(title="REMARK", need=8),
@@ -43,9 +49,12 @@ def lint(guests: Sequence[Guest], registered: Collection[str] | None, *, cluster
     )
     table = Table(
         columns=columns,
-        rows=[
-            (clean(remark.tag), remark.kind.value, " ".join(map(str, remark.vmids)), clean(remark.detail)) for remark in remarks
-        ],
-        note="" if remarks else f"nothing to remark on the tags of {len(guests)} guests",
+        rows=[(clean(one.tag), one.kind.value, " ".join(map(str, one.vmids)), clean(one.detail)) for one in odd],
     )
-    return Report(schema="tags-lint", data=remarks, text=table, cluster=cluster)
+    none = () if odd or not found.guests else (f"{_counted(len(found.guests))} and nothing odd about the tags",)
+    told = (*remarks(view, found), *none)
+    return Report(schema="tags-lint", data=odd, text=table, complete=bool(view.guests), cluster=cluster, remarks=told)
+
+
+def _counted(guests: int) -> str:
+    return "1 guest" if guests == 1 else f"{guests} guests"

@@ -21,7 +21,8 @@ def list_(run: "Run", selectors: Selectors = None, exclude: Exclude = None) -> "
     from pvectl.cli import tag_pages
     from pvectl.cli.selection import among
 
-    return tag_pages.listing(among(run.view(), selectors, exclude=exclude), cluster=run.cluster)
+    view = run.view()
+    return tag_pages.listing(view, among(view, selectors, exclude=exclude), cluster=run.cluster)
 
 
 @command(app, "add", schema="tags-add", quietable=True)
@@ -70,7 +71,7 @@ def set_(
     from pvectl.cli import tag_edits
     from pvectl.core.tagging import Edit
 
-    words = tag_edits.words(tags, new=True, force=force)
+    words = tag_edits.words(tags, new=True, force=force, may_be_empty=True)
     return tag_edits.carry_out(run, Edit(add=words, replace=True), tag_edits.Request.of(selectors, exclude, yes=yes, dry_run=dry_run))
 
 
@@ -82,4 +83,4 @@ def lint(run: "Run", selectors: Selectors = None, exclude: Exclude = None) -> "R
 
     view = run.view()
     options = run.client().cluster_options()
-    return tag_pages.lint(among(view, selectors, exclude=exclude), options.registered_tags, cluster=run.cluster)
+    return tag_pages.lint(view, among(view, selectors, exclude=exclude), options, cluster=run.cluster)

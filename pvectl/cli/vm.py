@@ -22,6 +22,8 @@ from pvectl.cli.options import (
 if TYPE_CHECKING:
     from pvectl.cli.context import Run
     from pvectl.cli.output import Report
+    from pvectl.core.model import ClusterView
+    from pvectl.core.plan import Plan
 
 _TALK_S = 120
 """Seconds for everything but the waiting: one look, and the requests for a long selection."""
@@ -49,12 +51,12 @@ def list_(
     from pvectl.cli.selection import among
 
     shape = guest_table.shape(columns, sort, header=not no_header)
-    guests = among(run.view(), selectors, exclude=exclude)
-    wanted = {"status": status, "type": type_, "node": node, "pool": pool}
-    return guest_table.report(guest_table.filtered(guests, wanted, tag or ()), shape, cluster=run.cluster)
+    view = run.view()
+    wanted = guest_table.Wanted(status=status, type=type_, node=node, pool=pool, tags=tuple(tag or ()))
+    return guest_table.report(view, among(view, selectors, exclude=exclude), wanted, shape, cluster=run.cluster)
 
 
-@command(app, "show", schema="vm-show")
+@command(app, "show", schema="vm-show", tabular=False)
 def show(run: "Run", guest: GuestWord) -> "Report":
     """Show one guest: its state now, its configuration, and whether it can be shut down."""
     from pvectl.cli import guest_page
@@ -79,23 +81,27 @@ def shutdown(
 
     Shows the plan and asks first. A guest that is off, locked, paused, a template or under HA is left alone, and the plan says why.
     """
-    from pvectl import act, observe
+    from pvectl import act
     from pvectl.cli.changes import Consent, Wording, carry_through
-    from pvectl.cli.selection import only_matched, picked
+    from pvectl.cli.selection import to_change
+    from pvectl.config.durations import show_duration
     from pvectl.core import shutdown as core_shutdown
 
     seconds = duration("--timeout", timeout, at_least=1)
     client = run.client(read_only=dry_run, deadline=act.longest_wait(seconds) + _TALK_S)
-    view = observe.look(client, run.clock)
-    view = observe.look_closer(client, view, picked(view, selectors, exclude=exclude or ()).guests)
-    found = only_matched(picked(view, selectors, exclude=exclude or ()))
-    plan = core_shutdown.plan(found.guests, excluded=found.excluded, timeout=seconds, force_stop=force_stop, now=run.clock.now())
+
+    def plan() -> "tuple[ClusterView, Plan]":
+        view, found = to_change(client, run.clock, selectors, exclude or ())
+        now = run.clock.now()
+        return view, core_shutdown.plan(found.guests, excluded=found.excluded, timeout=seconds, force_stop=force_stop, now=now)
+
     wording = Wording(
         question="Shut down {guests}, and pull the plug of those that do not obey?" if force_stop else "Shut down {guests}?",
         progress="shutting down",
         event="guest.shutdown",
-        planned=lambda _: f"shut down within {timeout}" + (", else by force" if force_stop else ""),
+        planned=lambda _: f"shut down within {show_duration(seconds)}" + (", else by force" if force_stop else ""),
+        outcome_fields=lambda outcome: {"forced": outcome.forced if outcome else None},
         done="off",
         rehearsed="would shut down",
     )
-    return carry_through(run, client, view, plan, wording, Consent(yes=yes, dry_run=dry_run, wait=not no_wait))
+    return carry_through(run, client, plan, wording, Consent(yes=yes, dry_run=dry_run, wait=not no_wait))

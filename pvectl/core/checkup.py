@@ -156,8 +156,9 @@ def of_node_clock(node: str, *, told: int, before: float, after: float) -> Check
 def of_sight(spots: Sequence[BlindSpot], *, guests: int, nodes: int) -> tuple[Check, ...]:
     """What the proof of completeness (safety rule S1) came to."""
     if not spots:
-        message = f"all {_many(guests, 'guest')} on {_many(nodes, 'node')} are seen, and nothing is hidden from this token"
-        return (ok("completeness", "cluster", message),)
+        few = {0: "there are no guests", 1: "the one guest is seen"}
+        seen = few.get(guests, f"all {guests} guests on {_many(nodes, 'node')} are seen")
+        return (ok("completeness", "cluster", f"{seen}, and nothing is hidden from this token"),)
     return tuple(
         problem(ExitCode.BLIND, "completeness", spot.subject, spot.reason, *(spot.mend.split(" && ") if spot.mend else ()))
         for spot in spots

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Protocol
 
 from pvectl.core.model import GuestType, Unknown
@@ -14,11 +15,14 @@ _AGENT_S = 3
 _KILL_S = 10
 _CONTAINER_S = 5
 _MARGIN_S = 15
+# a worker starts counting a little before its task's id has reached us
+_HEAD_START_S = 2
 
 # exit texts of qemu-server and pve-container for a guest that did not obey; a lock that was not to be had in time is another matter
 _DID_NOT_OBEY = re.compile(r"powerdown failed - got timeout|container did not stop")
 _STILL_LOCKED = re.compile(r"can't lock file|is locked")
 _NO_SUCH_GUEST = re.compile(r"unable to find configuration file")
+_STOPPED_BY_FORCE = re.compile(r"terminating now with SIG")
 
 
 class Task(Protocol):
@@ -69,8 +73,30 @@ def outcome(action: Shutdown, *, upid: str, waited: float, status: str | Unknown
 
 
 def given_up(action: Shutdown, *, upid: str, waited: float, why: str) -> Outcome:
-    """The outcome of a shutdown that nobody can wait for any longer."""
-    return _timed_out(action, upid, waited, f"its task goes on, and nobody waits for it: {why}")
+    """The outcome of a shutdown that nobody can wait for any longer, as the run's own time is over."""
+    error = f"its task goes on, and nobody waits for it: {why}"
+    hint = "it may still obey; --deadline gives the whole run more time"
+    return Outcome(action=action, status=OutcomeStatus.TIMED_OUT, upid=upid, error=error, hint=hint, took=waited)
+
+
+def obeyed_in_time(action: Shutdown, waited: float) -> bool:
+    """Whether a guest that is seen off `waited` seconds after its request surely went off by itself: force comes after the timeout only.
+
+    Of a VM the task's log tells better than any clock.
+    """
+    if not action.force_stop:
+        return True
+    return action.guest.type != GuestType.QEMU and waited < action.timeout - _HEAD_START_S
+
+
+def stopped_by_force(action: Shutdown, log: Iterable[str] | None) -> bool | None:
+    """Whether a guest that did not obey in time had its plug pulled, by its task's log; None when nobody can tell.
+
+    PVE calls the task OK either way. Of a VM the log tells, of a container lxc-stop does it without a word (recorded on PVE 8.4 and 9.2).
+    """
+    if log is None or action.guest.type != GuestType.QEMU:
+        return None
+    return any(_STOPPED_BY_FORCE.search(line) for line in log)
 
 
 def _unknown(action: Shutdown, upid: str, waited: float, error: str) -> Outcome:

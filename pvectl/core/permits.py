@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from shlex import quote
 from typing import Protocol, TypeAlias
 
@@ -16,6 +16,7 @@ Rights: TypeAlias = Mapping[str, bool]
 ROOTS = ("/", "/vms", "/access")
 _NO_ACCESS = "NoAccess"
 _AUDITOR = "PVEAuditor"
+_THEN = " && "
 
 
 class AclLine(Protocol):
@@ -67,13 +68,13 @@ def _of_rights(evidence: Evidence) -> Iterable[BlindSpot]:
     elif not vms.get("VM.Audit", False):
         lack = "has VM.Audit on /vms, but not on what is below it" if "VM.Audit" in vms else "lacks VM.Audit on /vms"
         reason = f"the token {lack}, so Proxmox VE may leave out guests without a word"
-        yield BlindSpot(subject="cluster", reason=reason, mend=_mend(evidence, "/vms"))
+        yield BlindSpot(subject="cluster", reason=reason, mend=mend(evidence, "/vms"))
     root = _rights(evidence, "/")
     if isinstance(root, Unknown):
         yield _unread("cluster", "the token's rights on /", root)
     elif "Sys.Audit" not in root:
         reason = "the token lacks Sys.Audit on /, so the state of the cluster, its HA and its tasks stay hidden"
-        yield BlindSpot(subject="cluster", reason=reason, mend=_mend(evidence, "/"))
+        yield BlindSpot(subject="cluster", reason=reason, mend=mend(evidence, "/"))
     for sight in evidence.nodes:
         yield from _of_node_rights(evidence, sight.node)
 
@@ -85,7 +86,7 @@ def _of_node_rights(evidence: Evidence, node: str) -> Iterable[BlindSpot]:
         yield _unread(f"node/{node}", f"the token's rights on {path}", rights)
     elif "Sys.Audit" not in rights:
         reason = f"the token lacks Sys.Audit on {path}, so the tasks of the node and its guests' network devices stay hidden"
-        yield BlindSpot(subject=f"node/{node}", reason=reason, mend=_mend(evidence, path))
+        yield BlindSpot(subject=f"node/{node}", reason=reason, mend=mend(evidence, path))
 
 
 def _of_overrides(evidence: Evidence) -> Iterable[BlindSpot]:
@@ -108,7 +109,7 @@ def _closed_access(evidence: Evidence) -> BlindSpot:
         reason = "a rule on /access takes Sys.Audit away, so one that hides guests may be hidden as well: `pveum acl list` shows it to root"
         return BlindSpot(subject="cluster", reason=reason)
     reason = "the token lacks Sys.Audit on /access, so a rule that hides single guests from it would itself stay hidden"
-    return BlindSpot(subject="cluster", reason=reason, mend=_mend(evidence, "/access"))
+    return BlindSpot(subject="cluster", reason=reason, mend=mend(evidence, "/access"))
 
 
 def _of_override(evidence: Evidence, path: str) -> Iterable[BlindSpot]:
@@ -119,10 +120,10 @@ def _of_override(evidence: Evidence, path: str) -> Iterable[BlindSpot]:
         yield _unread(subject, f"the token's rights on {path}", rights)
     elif path.startswith("/vms/") and "VM.Audit" not in rights:
         reason = f"an access rule on {path} takes VM.Audit away, so that guest is left out without a word"
-        yield BlindSpot(subject=subject, reason=reason, mend=_mend(evidence, path))
+        yield BlindSpot(subject=subject, reason=reason, mend=mend(evidence, path))
     elif path.startswith("/pool") and not rights:
         reason = f"an access rule gives NoAccess on {path}, so the guests of such a pool are left out without a word"
-        yield BlindSpot(subject=subject, reason=reason, mend=_mend(evidence, path))
+        yield BlindSpot(subject=subject, reason=reason, mend=mend(evidence, path))
 
 
 def _of_nodes(evidence: Evidence, seen: frozenset[int]) -> Iterable[BlindSpot]:
@@ -150,9 +151,20 @@ def _of_node(evidence: Evidence, sight: NodeSight, seen: frozenset[int]) -> Iter
             return  # said already, with the line that mends it
         yield _unread(subject, f"the network devices of node {sight.node}", sight.netstat)
         return
-    for vmid in sorted(sight.netstat - seen - listed):
-        reason = f"guest {vmid} runs on node {sight.node}, but Proxmox VE does not show it to this token"
-        yield BlindSpot(subject=f"guest/{vmid}", reason=reason, mend=_mend(evidence, f"/vms/{vmid}"))
+    if hidden := sorted(sight.netstat - seen - listed):
+        yield _of_hidden(evidence, sight.node, hidden)
+
+
+def _of_hidden(evidence: Evidence, node: str, hidden: Sequence[int]) -> BlindSpot:
+    lines = dict.fromkeys(line for vmid in hidden for line in mend(evidence, f"/vms/{vmid}").split(_THEN))
+    # where the right is missing on /vms already, that has been said with the lines that mend it for all guests
+    mends = None if _lacks(evidence, "/vms", "VM.Audit") else _THEN.join(lines)
+    if len(hidden) == 1:
+        reason = f"guest {hidden[0]} runs on node {node}, but Proxmox VE does not show it to this token"
+        return BlindSpot(subject=f"guest/{hidden[0]}", reason=reason, mend=mends)
+    listed = f"{', '.join(map(str, hidden[:-1]))} and {hidden[-1]}"
+    reason = f"{len(hidden)} guests run on node {node}, but Proxmox VE does not show them to this token: {listed}"
+    return BlindSpot(subject=f"node/{node}", reason=reason, mend=mends)
 
 
 def _lacks(evidence: Evidence, path: str, privilege: str) -> bool:
@@ -184,18 +196,21 @@ def _user(token_id: str) -> str:
     return token_id.partition("!")[0]
 
 
-def _mend(evidence: Evidence, path: str) -> str:
-    """The pveum lines that give sight at `path`.
+def mend(evidence: Evidence, path: str) -> str:
+    """The pveum lines that give sight at `path`, joined by " && ".
 
-    A token with privileges of its own holds only what its user holds as well, so each of the two gets a line, unless it has the role.
+    A token with privileges of its own holds only what its user holds as well, so each of the two gets a line, unless it has the role or
+    plainly has the right there: what token and user hold together at a path, each of them holds.
     """
+    privilege = "VM.Audit" if path.startswith(("/vms", "/pool")) else "Sys.Audit"
+    there = {at for at, rights in evidence.rights.items() if not isinstance(rights, Unknown) and rights.get(privilege, False)}
     acl = () if isinstance(evidence.acl, Unknown) else evidence.acl
     lines = [line for line in acl if _may_be_ours(line, evidence.token_id) and _covers(line.path, path)]
     user, token = _user(evidence.token_id), evidence.token_id
-    mends = list(_grant("users", user, [line for line in lines if line.type != "token"]))
+    mends = list(_grant("users", user, [line for line in lines if line.type != "token"], there))
     if not _is_its_user(evidence):
-        mends += _grant("tokens", token, [line for line in lines if line.type == "token"])
-    return " && ".join(mends or [*_grant("users", user, []), *_grant("tokens", token, [])])
+        mends += _grant("tokens", token, [line for line in lines if line.type == "token"], there)
+    return _THEN.join(mends or [*_grant("users", user, [], ()), *_grant("tokens", token, [], ())])
 
 
 def _is_its_user(evidence: Evidence) -> bool:
@@ -206,13 +221,16 @@ def _is_its_user(evidence: Evidence) -> bool:
     return not any(line.ugid == evidence.token_id for line in evidence.acl)
 
 
-def _grant(option: str, who: str, lines: list[AclLine]) -> Iterable[str]:
-    """What gives `who` sight: at the deepest of its rules, as that one replaces all that comes from above; two roles at one path add up."""
+def _grant(option: str, who: str, lines: Sequence[AclLine], there: Collection[str]) -> Iterable[str]:
+    """What gives `who` sight: at the deepest of its rules, as that one replaces all that comes from above; two roles at one path add up.
+
+    Nothing where that rule is `there`: at one of the paths from which the right comes down already.
+    """
     where = max((line.path for line in lines), key=len, default="/")
     own = {line.roleid: line.propagate for line in lines if line.path == where and line.ugid == who}
     if _NO_ACCESS in own:
         yield f"pveum acl delete {quote(where)} --{option} {quote(who)} --roles {_NO_ACCESS}"
-    elif not own.get(_AUDITOR, False):
+    elif where not in there and not own.get(_AUDITOR, False):
         yield f"pveum acl modify {quote(where)} --{option} {quote(who)} --roles {_AUDITOR}"
 
 

@@ -10,6 +10,8 @@ from msgspec import Struct
 
 from pvectl.core.model import Guest
 
+_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+
 
 class Reason(StrEnum):
     """Why a decision fell as it did; closed, and each member's sentence is what `pvectl explain` prints."""
@@ -50,6 +52,15 @@ class Shutdown(Struct, frozen=True, kw_only=True, tag="shutdown", tag_field="act
     guest: Guest
     timeout: int
     force_stop: bool = False
+
+    @property
+    def within(self) -> str:
+        """The timeout as one writes it: 5400 -> "1h30m"."""
+        left, words = self.timeout, ""
+        for unit, size in _UNITS:
+            count, left = divmod(left, size)
+            words += f"{count}{unit}" if count else ""
+        return words
 
 
 class SetTags(Struct, frozen=True, kw_only=True, tag="set-tags", tag_field="action"):
@@ -99,7 +110,10 @@ class OutcomeStatus(StrEnum):
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """What came of one action. `error` holds PVE's own words; `took` is in seconds."""
+    """What came of one action. `error` holds PVE's own words; `took` is in seconds.
+
+    `forced` says of a guest that was shut down whether the plug was pulled in the end; None where nobody can tell, and where it is not off.
+    """
 
     action: Action
     status: OutcomeStatus
@@ -107,3 +121,4 @@ class Outcome(Struct, frozen=True, kw_only=True):
     error: str | None = None
     hint: str | None = None
     took: float | None = None
+    forced: bool | None = None

@@ -7,7 +7,9 @@ from shlex import quote
 
 from msgspec import Struct
 
+from pvectl.core import permits
 from pvectl.core.checkup import Check, not_checked, note, ok, problem, warning
+from pvectl.core.model import Unknown
 from pvectl.core.permits import AclLine, Rights
 from pvectl.errors import ExitCode
 
@@ -49,14 +51,6 @@ _SHUT_DOWN = Purpose(
     at="/vms",
     role="PvectlGuestPwr",
     role_privileges="VM.Audit VM.PowerMgmt",
-)
-_POWER_OFF = Purpose(
-    verb="switch off or wake node {node}",
-    command="later versions",
-    privilege="Sys.PowerMgmt",
-    at="/nodes/{node}",
-    role="PvectlNodePwr",
-    role_privileges="Sys.Audit Sys.PowerMgmt",
 )
 
 GRAVE: Mapping[str, str] = {
@@ -131,24 +125,38 @@ def of_separation(held: Held) -> Check:
 
 
 def _of_sight(held: Held, nodes: Sequence[str]) -> Check:
-    missing = [] if held.rights.get("/vms", {}).get("VM.Audit") else ["VM.Audit on /vms"]
-    dark = [f"Sys.Audit on /nodes/{node}" for node in nodes if not held.has("Sys.Audit", f"/nodes/{node}")]
-    missing += dark if held.has("Sys.Audit", _TOP) else ["Sys.Audit on /"]
+    missing = {} if held.rights.get("/vms", {}).get("VM.Audit") else {"/vms": "VM.Audit on /vms"}
+    dark = {path: f"Sys.Audit on {path}" for path in (f"/nodes/{node}" for node in nodes) if not held.has("Sys.Audit", path)}
+    missing |= dark if held.has("Sys.Audit", _TOP) else {_TOP: "Sys.Audit on /"}
     if not missing:
         return ok("privileges", "see", f"can {SEE.verb}")
-    message = f"cannot {SEE.verb} reliably, for want of {_listed(missing)}"
-    return problem(ExitCode.PERMISSION, "privileges", "see", message, *_granting(held, SEE, _TOP))
+    message = f"cannot {SEE.verb} reliably, for want of {_listed(list(missing.values()))}"
+    acl = Unknown(reason="it takes Sys.Audit on /access") if held.acl is None else held.acl
+    evidence = permits.Evidence(token_id=held.token_id, acl=acl, rights=held.rights)
+    lines = dict.fromkeys(line for path in missing for line in permits.mend(evidence, path).split(" && "))
+    return problem(ExitCode.PERMISSION, "privileges", "see", message, *lines)
 
 
 def _of_purpose(held: Held, purpose: Purpose) -> Check:
     subject = purpose.command.removeprefix("pvectl ").split(" ")[0]
     if held.has(purpose.privilege, purpose.at):
-        return ok("privileges", subject, f"can {purpose.verb} ({purpose.command})")
+        return _of_exceptions(held, purpose, subject)
     mend = _granting(held, purpose, purpose.at)
     if some := held.has_somewhere(purpose.privilege, purpose.at):
         return note("privileges", subject, f"can {purpose.verb}, but only on {_many_paths(some)} ({purpose.command})", *mend)
-    message = f"cannot {purpose.verb} ({purpose.command}): no {purpose.privilege} on {purpose.at}, which is right for one that only looks"
+    message = f"cannot {purpose.verb} ({purpose.command}): no {purpose.privilege} on {purpose.at}; grant it only if it should"
     return note("privileges", subject, message, *mend)
+
+
+def _of_exceptions(held: Held, purpose: Purpose, subject: str) -> Check:
+    """Whether a rule below takes away what is held at the top: it replaces all that comes from above."""
+    below = [path for path, rights in held.rights.items() if path.startswith(f"{purpose.at}/") and purpose.privilege not in rights]
+    if not below:
+        return ok("privileges", subject, f"can {purpose.verb} ({purpose.command})")
+    message = f"can {purpose.verb} ({purpose.command}), but not on {_listed(below)}, where rules of their own leave out {purpose.privilege}"
+    # without the rules, a line for the wrong one of user and token would take away from him what comes from above
+    lines = dict.fromkeys(line for path in below for line in _granting(held, purpose, path)) if held.acl is not None else ()
+    return note("privileges", subject, message, *lines)
 
 
 def _of_node_power(held: Held, nodes: Sequence[str]) -> Check:
@@ -156,8 +164,7 @@ def _of_node_power(held: Held, nodes: Sequence[str]) -> Check:
     if able:
         message = f"can switch off and wake {_listed([f'node {node}' for node in able])}"
         return ok("privileges", "node", message)
-    message = "cannot switch off or wake any node: no Sys.PowerMgmt on /nodes/NODE, which is right for a token that never should"
-    return note("privileges", "node", message, *_granting(held, _POWER_OFF, f"/nodes/{nodes[0]}"))
+    return note("privileges", "node", "cannot switch off or wake nodes; no command of this version does")
 
 
 def _of_excess(held: Held) -> Check:
@@ -178,11 +185,15 @@ def _looking_up(held: Held) -> tuple[str, ...]:
 
 
 def _granting(held: Held, purpose: Purpose, path: str, *, token_only: bool = False) -> tuple[str, ...]:
-    """The pveum lines that allow a purpose at `path`: a role of its own, for the token and, as it never has more than him, for its user."""
+    """The pveum lines that allow a purpose at `path`: a role of its own, for the token and, as it never has more than him, for its user.
+
+    Who plainly has the right where his rule stands needs no line.
+    """
     lines = [f'pveum role add {purpose.role} --privs "{purpose.role_privileges}"'] if purpose.role_privileges else []
-    if not token_only:
-        lines.append(f"pveum acl modify {quote(_where(held, 'user', path))} --users {quote(held.user)} --roles {purpose.role}")
-    lines.append(f"pveum acl modify {quote(_where(held, 'token', path))} --tokens {quote(held.token_id)} --roles {purpose.role}")
+    who = {"token": held.token_id} if token_only else {"user": held.user, "token": held.token_id}
+    places = {kind: _where(held, kind, path) for kind in who}
+    lacking = [kind for kind, place in places.items() if not held.rights.get(place, {}).get(purpose.privilege)]
+    lines += [f"pveum acl modify {quote(places[kind])} --{kind}s {quote(who[kind])} --roles {purpose.role}" for kind in lacking or who]
     return tuple(lines)
 
 
@@ -190,9 +201,7 @@ def _where(held: Held, kind: str, path: str) -> str:
     """Where the rule belongs: beside the deepest one that is already there, as a deeper one replaces it and roles on one path add up."""
     who = held.user if kind == "user" else held.token_id
     ours = [line.path for line in held.acl or () if line.type == kind and line.ugid == who and _covers(line.path, path)]
-    deepest = max(ours, key=len, default=path)
-    # the roles for nodes repeat all that pvectl needs of a node, so there the narrow path is the better one
-    return path if path.startswith("/nodes/") else deepest
+    return max(ours, key=len, default=path)
 
 
 def _many_paths(count: int) -> str:

@@ -54,7 +54,7 @@ def _decision(action: Shutdown, *, excluded: bool) -> Decision:
     if kept is not None:
         verdict, reason, detail = kept
         return Decision(subject=guest.subject, verdict=verdict, reason=reason, detail=detail)
-    detail = f"shut down within {action.timeout} s" + (", then stopped by force" if action.force_stop else "")
+    detail = f"shut down within {action.within}" + (", then stopped by force" if action.force_stop else "")
     return Decision(subject=guest.subject, verdict=Verdict.ACT, reason=Reason.REQUESTED, detail=detail, action=action)
 
 

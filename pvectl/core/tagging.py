@@ -37,8 +37,7 @@ def _excluded(guest: Guest) -> Decision:
 def _decision(guest: Guest, edit: Edit, *, case_sensitive: bool) -> Decision:
     after = tags.edited(guest.tags, add=edit.add, remove=edit.remove, replace=edit.replace, case_sensitive=case_sensitive)
     if tags.same(guest.tags, after, case_sensitive=case_sensitive):
-        has = _shown(tags.normalise(after, case_sensitive=case_sensitive))
-        detail = f"it has {has} already" if has else "it has no tags already"
+        detail = _why_unchanged(guest, edit, case_sensitive=case_sensitive)
         return Decision(subject=guest.subject, verdict=Verdict.KEEP, reason=Reason.TAGS_UNCHANGED, detail=detail)
     before = tags.normalise(guest.tags, case_sensitive=case_sensitive)
     action = SetTags(
@@ -55,6 +54,17 @@ def _decision(guest: Guest, edit: Edit, *, case_sensitive: bool) -> Decision:
         detail=_difference(before, action.after),
         action=action,
     )
+
+
+def _why_unchanged(guest: Guest, edit: Edit, *, case_sensitive: bool) -> str:
+    add, remove = (tags.normalise(words, case_sensitive=case_sensitive) for words in (edit.add, edit.remove))
+    absent = [tag for tag in remove if tag not in add]
+    if edit.replace or not (add or absent):
+        has = _shown(tags.normalise(guest.tags, case_sensitive=case_sensitive))
+        return f"it has {has} already" if has else "it has no tags already"
+    carries = [f"carries {_shown(add)} already"] if add else []
+    lacks = [f"does not carry {' or '.join(filter(None, (_shown(absent[:-1]), absent[-1])))}"] if absent else []
+    return f"it {' and '.join(carries + lacks)}"
 
 
 def _difference(before: tuple[str, ...], after: tuple[str, ...]) -> str:

@@ -348,6 +348,36 @@ def test_the_lines_that_are_given_mend_what_they_are_given_for(serve: Serve, doc
     assert {row["verdict"] for row in told.of("privileges") if row["subject"] in ("see", "tags", "vm")} == {"ok"}
 
 
+def test_s01_the_advice_for_a_token_whose_own_rule_shuts_out_the_guests_mends_that_at_once(serve: Serve, doctor: Doctor) -> None:
+    hidden = [{"vmid": vmid, "name": f"vm{vmid}", "node": "pve1", "status": "running"} for vmid in range(100, 116)]
+    blind = {"path": "/vms", "type": "token", "ugid": "pvectl@pve!ops", "roleid": "PvectlPower"}
+    roles = {"PvectlPower": "VM.PowerMgmt", **scenario()["roles"]}
+    server = serve(scenario(guests=hidden, roles=roles, acl=[*rules("PvectlAll"), blind]))
+    told = doctor(server)
+
+    problems = told.of("privileges", "problem") + told.of("completeness", "problem")
+    assert told.code == 77
+    assert {line for row in problems for line in row["mend"]} == {"pveum acl modify /vms --tokens 'pvectl@pve!ops' --roles PVEAuditor"}
+    assert [row["subject"] for row in told.of("completeness")] == ["cluster", "node/pve1"]
+
+    for line in problems[0]["mend"]:
+        obey(server, line)
+    assert doctor(server).verdicts("completeness") == {"ok"}
+
+
+def test_the_way_out_of_a_refusal_is_the_one_the_doctor_gives(serve: Serve, doctor: Doctor, home: Home) -> None:
+    server = serve(scenario(acl=rules("PVEAuditor")))
+    home.connect(*urls(server), token_id=server.token_id, secret=SECRET)
+    refused = home.pvectl("tags", "add", "nightly", "100", "--yes", "-o", "json").json["errors"][0]
+    assert "`pvectl doctor` gives the lines" in refused["hint"]
+
+    (tags,) = [row for row in doctor(server).of("privileges") if row["subject"] == "tags"]
+    for line in tags["mend"]:
+        obey(server, line)
+    assert home.pvectl("tags", "add", "nightly", "100", "--yes").code == 0
+    assert home.pvectl("vm", "list").code == 0
+
+
 def obey(server: TestServer, line: str) -> None:
     """Do what an administrator does with a pveum line."""
     import shlex

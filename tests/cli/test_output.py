@@ -151,16 +151,15 @@ def test_yaml_says_what_json_says() -> None:
 
 
 def test_csv_has_the_columns_by_name_and_survives_commas_and_quotes() -> None:
-    table = Table(columns=(Column(title="NAME"), Column(title="TAGS")), rows=[('say "hi", then', "a b")])
-    rows = list(csv.DictReader(io.StringIO(output.render(report(text=table), "csv", now=NOW, terminal=PIPE).decode())))
+    data = [{"name": 'say "hi", then', "tags": ["a", "b"], "mem": 1536, "lock": None, "template": False}]
+    rows = list(csv.DictReader(io.StringIO(output.render(report(data=data), "csv", now=NOW, terminal=PIPE).decode())))
 
-    assert rows == [{"name": 'say "hi", then', "tags": "a b"}]
+    assert rows == [{"name": 'say "hi", then', "tags": "a;b", "mem": "1536", "lock": "", "template": "false"}]
 
 
 @pytest.mark.parametrize("formula", ["=1+1", "+1", "-1+1", "@SUM(A1)", "\tx"])
 def test_csv_cells_are_no_formulas(formula: str) -> None:
-    table = Table(columns=(Column(title="NAME"),), rows=[(formula,)])
-    cell = output.render(report(text=table), "csv", now=NOW, terminal=PIPE).decode().splitlines()[1].lstrip('"')
+    cell = output.render(report(data=[{"name": formula}]), "csv", now=NOW, terminal=PIPE).decode().splitlines()[1].lstrip('"')
 
     assert cell[0] in ("'", "\\")
 

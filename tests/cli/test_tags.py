@@ -107,6 +107,27 @@ def test_without_a_terminal_a_change_needs_yes(lab: Connect) -> None:
     assert server.writes() == []
 
 
+@pytest.mark.parametrize("words", [["add", ""], ["remove", ""], ["add", "my tag"]])
+def test_a_word_that_is_no_tag_changes_nothing(lab: Connect, words: list[str]) -> None:
+    home, server = lab(MIXED)
+
+    assert home.pvectl("tags", *words, "@all", "--yes").code == 2
+    assert server.requests == []
+
+
+def test_s03_a_name_is_looked_up_where_it_is_true(lab: Connect) -> None:
+    home, server = lab(MIXED, speed=0)
+    for node in ("pve1", "pve2"):
+        server.cluster.stop_pvestatd(node)
+    server.cluster.set_config(100, name="web1")
+    server.cluster.set_config(101, name="db")
+
+    ended = home.pvectl("tags", "remove", "prod", "db", "--yes", "-o", "json")
+
+    assert ended.code == 2
+    assert server.writes() == []
+
+
 def test_half_of_a_typo_changes_nothing(lab: Connect) -> None:
     home, server = lab(MIXED)
 
@@ -181,5 +202,5 @@ def test_a_token_without_the_right_to_edit_is_told_which_right_and_how_to_get_it
 
     assert ended.code == 1
     assert "VM.Config.Options" in ended.json["errors"][0]["message"]
-    assert "pveum acl modify /vms/100" in ended.json["errors"][0]["hint"]
+    assert "lacks VM.Config.Options on /vms/100: `pvectl doctor` gives the lines" in ended.json["errors"][0]["hint"]
     assert server.cluster.guest(100).config["tags"] == "prod;db"

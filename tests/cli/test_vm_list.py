@@ -107,11 +107,54 @@ def test_an_empty_selection_says_what_was_looked_for_and_how_many_are_visible(la
 def test_an_empty_cluster_says_that_a_privilege_may_be_missing(lab: Connect) -> None:
     home, _ = lab({"name": "lab"})
 
-    listed, selected = home.pvectl("vm", "list"), home.pvectl("vm", "list", "100")
+    for words in (["vm", "list"], ["tags", "list"], ["tags", "lint"], ["node", "list"]):
+        ended = home.pvectl(*words)
 
-    assert (listed.code, selected.code) == (0, 2)
-    assert "no guests" in listed.out
-    assert "VM.Audit" in selected.err
+        assert ended.code == 0
+        assert "VM.Audit" in ended.err
+
+    assert home.pvectl("vm", "list", "-o", "json").json["complete"] is False
+    assert home.pvectl("vm", "list", "100").code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "remark"),
+    [
+        (["100,nope"], "no guest matches nope"),
+        (["--status", "runing"], "no guest has status 'runing'; nearest: running"),
+        (["--node", "pve9"], "no guest has node 'pve9'; nearest: pve"),
+        (["--tag", "prdo"], "no guest has the tag 'prdo'; nearest: prod"),
+        (["--exclude", "nope"], "no guest matches nope"),
+    ],
+)
+def test_what_found_nothing_is_said_beside_the_list(lab: Connect, words: list[str], remark: str) -> None:
+    home, _ = lab(MIXED)
+
+    ended = home.pvectl("vm", "list", *words, "--no-header")
+
+    assert ended.code == 0
+    assert remark in ended.err
+    assert "no guest" not in ended.out
+
+
+def test_a_filter_cannot_make_an_answer_look_complete(lab: Connect) -> None:
+    home, server = lab(MIXED, speed=0)
+    server.cluster.crash_node("pve2")
+
+    document = home.pvectl("vm", "list", "--status", "running", "-o", "json").json
+
+    assert {row["node"] for row in document["data"]} == {"pve1"}
+    assert document["complete"] is False
+
+
+def test_what_pve_repeats_of_a_node_that_is_off_is_not_believed(lab: Connect) -> None:
+    home, server = lab(MIXED, speed=0)
+    server.cluster.crash_node("pve2")
+
+    rows = home.pvectl("vm", "list", "@node-pve2", "-o", "json").json["data"]
+
+    assert {(row["status"], row["uptime"], row["cpu"]) for row in rows} == {("unknown", None, None)}
+    assert {row["name"] for row in rows} == {"web2", "golden", "vault", "asleep", "deaf", "proxy"}
 
 
 def test_text_has_every_guest_on_a_line_of_its_own(lab: Connect) -> None:

@@ -1,11 +1,20 @@
 """`vm shutdown` walks the whole way: observe, decide, show, ask, act, report."""
 
+import io
 import json
+import os
+import pty
+import shlex
 import signal
 import subprocess
 
 import pytest
 
+from pvectl.cli.app import main
+from pvectl.cli.context import Run
+from pvectl.core.secret import Secret
+from pvectl.pve.client import ProxmoxClient
+from pvectl.pve.transport import Connection, Trust
 from tests.cli.conftest import Connect
 from tests.support.scenarios import MIXED
 
@@ -67,6 +76,8 @@ def test_s19_only_force_stop_pulls_the_plug(lab: Connect) -> None:
     assert ended.code == 0, ended.err
     assert server.cluster.guest(106).status == "stopped"
     assert [record.params.get("forceStop") for record in server.writes()] == ["1"]
+    assert ended.json["data"][0]["forced"] is True
+    assert home.pvectl("vm", "shutdown", "100", "--force-stop", "--yes", "-o", "json").json["data"][0]["forced"] is False
 
 
 def test_s18_a_dry_run_shows_the_plan_and_writes_nothing(lab: Connect) -> None:
@@ -177,6 +188,116 @@ def test_a_wrong_command_line_is_one_sentence_and_exit_2(lab: Connect, words: li
     assert ended.code == 2
     assert message in ended.err
     assert "Traceback" not in ended.err
+    assert server.writes() == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["100,wbe1"], "no guest matches wbe1"),
+        (["@all", "--exclude", "dbb"], "nothing is excluded by dbb"),
+        (["@all,-@pool-nope"], "Pool.Audit"),
+        (["twin"], "2 guests are called twin: 300, 301"),
+    ],
+)
+def test_half_of_a_typo_shuts_nothing_down(lab: Connect, words: list[str], said: str) -> None:
+    twins = [{"vmid": vmid, "name": "twin", "status": "running", "node": "pve1"} for vmid in (300, 301)]
+    home, server = lab({**MIXED, "guests": [*MIXED["guests"], *twins]})
+
+    ended = home.pvectl("vm", "shutdown", *words, "--yes")
+
+    assert ended.code == 2
+    assert said in ended.err
+    assert server.writes() == []
+
+
+@pytest.mark.parametrize("words", [["100", "--yes", "--exclude", "-h"], ["--yes", "--", "100", "--help"]])
+def test_a_word_that_looks_like_help_does_not_hide_what_a_run_did(lab: Connect, words: list[str]) -> None:
+    home, server = lab(MIXED)
+
+    ended = home.pvectl("vm", "shutdown", *words)
+
+    assert ended.code == 2
+    assert ended.err
+    assert server.writes() == []
+
+
+def test_s28_a_rehearsal_over_an_insecure_connection_says_that_it_could_not_be(lab: Connect) -> None:
+    home, server = lab(MIXED, tls=True)
+    home.connect(server.host(), token_id=server.token_id, secret=server.token_secret, tls="{insecure: true}")
+
+    ended = home.pvectl("vm", "shutdown", "100", "--dry-run")
+
+    assert ended.code == 78
+    assert "insecure" in ended.err
+
+
+def test_a_result_that_cannot_be_written_is_one_sentence(lab: Connect) -> None:
+    home, server = lab(MIXED)
+    with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123  (a device)
+        for words in (["vm", "list"], ["vm", "shutdown", "200", "--yes", "--no-wait"], ["--help"]):
+            ended = subprocess.run(home.command(words), env=home.env, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+
+            assert ended.returncode == 1
+            assert ended.stderr.splitlines()[-1].startswith("pvectl: the ")
+            assert "Traceback" not in ended.stderr
+    assert len(server.writes()) == 1
+
+
+def test_a_run_needs_no_stderr_and_no_stdout(lab: Connect) -> None:
+    home, server = lab(MIXED)
+
+    for closed in ("2>&-", ">&-", ">&- 2>&-", "<&- 2>/dev/full"):
+        line = shlex.join(home.command(["vm", "shutdown", "200", "--yes", "--no-wait", "-o", "json"]))
+        ended = subprocess.run(["sh", "-c", f"{line} {closed}"], env=home.env, capture_output=True, text=True, check=False)
+
+        assert ended.returncode == 0, ended.stderr
+        assert "Traceback" not in ended.stderr
+    assert len(server.writes()) == 1
+
+
+def test_s18_a_dry_run_goes_over_a_connection_that_cannot_write(lab: Connect) -> None:
+    _, server = lab(MIXED)
+    asked: list[bool] = []
+
+    class Watched(Run):
+        def client(self, *, read_only: bool = True, deadline: float = 60) -> ProxmoxClient:
+            asked.append(read_only)
+            return super().client(read_only=read_only, deadline=deadline)
+
+    for words in (["vm", "shutdown", "100"], ["tags", "add", "nightly", "100"]):
+        connection = Connection(
+            cluster="lab",
+            hosts=(server.url(),),
+            token_id=server.token_id,
+            token=Secret(server.token_secret),
+            trust=Trust(),
+            allow_http_loopback=True,
+        )
+        assert main([*words, "--dry-run"], run=Watched(connection=connection, stdout=io.StringIO(), stderr=io.StringIO())) == 0
+    assert asked == [True, True]
+    assert server.writes() == []
+
+
+def test_what_changed_while_the_question_stood_is_not_done(lab: Connect) -> None:
+    home, server = lab(MIXED)
+    ours, theirs = pty.openpty()
+    command = subprocess.Popen(
+        home.command(["vm", "shutdown", "@tag-prod"]), env=home.env, stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, text=True
+    )
+    os.close(theirs)
+    shown = b""
+    while b"[y/N]" not in shown:
+        shown += os.read(ours, 4096)
+    server.cluster.set_tags(101, "web")
+    os.write(ours, b"y\n")
+    out, _ = command.communicate(timeout=30)
+    rest = os.read(ours, 4096)
+    os.close(ours)
+
+    assert command.returncode == 75, rest
+    assert b"has changed since the plan was shown" in rest
+    assert out == ""
     assert server.writes() == []
 
 

@@ -51,6 +51,5 @@ def test_s01_the_recorded_netstat_gives_away_what_a_token_without_vm_audit_does_
         "the token lacks VM.Audit on /vms, so Proxmox VE may leave out guests without a word",
         "the token lacks Sys.Audit on /, so the state of the cluster, its HA and its tasks stay hidden",
         "the token lacks Sys.Audit on /access, so a rule that hides single guests from it would itself stay hidden",
-        "guest 100 runs on node pve1, but Proxmox VE does not show it to this token",
-        "guest 200 runs on node pve1, but Proxmox VE does not show it to this token",
+        "2 guests run on node pve1, but Proxmox VE does not show them to this token: 100 and 200",
     ]

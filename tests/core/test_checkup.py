@@ -155,6 +155,19 @@ def test_s01_every_blind_spot_is_a_problem_that_ends_blind() -> None:
     assert checkup.exit_code(checkup.of_sight([], guests=3, nodes=1)) is ExitCode.OK
 
 
+@pytest.mark.parametrize(
+    ("guests", "nodes", "words"),
+    [
+        (0, 1, "there are no guests, and nothing"),
+        (1, 1, "the one guest is seen, and nothing"),
+        (2, 1, "all 2 guests on 1 node are seen, and nothing"),
+        (12, 3, "all 12 guests on 3 nodes are seen, and nothing"),
+    ],
+)
+def test_one_guest_is_not_called_all(guests: int, nodes: int, words: str) -> None:
+    assert checkup.of_sight([], guests=guests, nodes=nodes)[0].message.startswith(words)
+
+
 def test_the_exit_code_is_the_first_problems() -> None:
     checks = [
         checkup.warning("tls", "host/a", "w"),

@@ -113,6 +113,31 @@ def test_a_guest_that_nobody_can_wait_for_any_longer_has_timed_out() -> None:
     outcome = ending.given_up(action(), upid="UPID:x", waited=9, why="no answer within the 9 s this run may take")
     assert outcome.status is OutcomeStatus.TIMED_OUT
     assert outcome.error == "its task goes on, and nobody waits for it: no answer within the 9 s this run may take"
+    assert outcome.hint == "it may still obey; --deadline gives the whole run more time"
+
+
+@pytest.mark.parametrize(
+    ("kind", "force_stop", "waited", "obeyed"),
+    [("lxc", False, 500, True), ("lxc", True, 57.9, True), ("lxc", True, 58, False), ("qemu", False, 500, True), ("qemu", True, 1, False)],
+)
+def test_a_container_off_before_its_time_was_up_went_off_by_itself(kind: str, force_stop: bool, waited: float, obeyed: bool) -> None:
+    assert ending.obeyed_in_time(Shutdown(guest=guest(type=kind), timeout=60, force_stop=force_stop), waited) is obeyed
+
+
+@pytest.mark.parametrize(
+    ("kind", "log", "forced"),
+    [
+        ("qemu", ["VM still running - terminating now with SIGTERM", "TASK OK"], True),
+        ("qemu", ["VM still running - terminating now with SIGKILL", "TASK OK"], True),
+        ("qemu", ["TASK OK"], False),
+        ("qemu", None, None),
+        ("lxc", ["TASK OK"], None),
+    ],
+)
+def test_s19_that_the_plug_was_pulled_is_what_the_log_says_and_unknown_where_it_says_nothing(
+    kind: str, log: list[str] | None, forced: bool | None
+) -> None:
+    assert ending.stopped_by_force(action(type=kind), log) is forced
 
 
 statuses = st.sampled_from(["running", "stopped", "paused", None, UNREAD])

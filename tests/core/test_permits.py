@@ -99,7 +99,7 @@ def test_s01_a_rule_that_closes_access_itself_cannot_be_read_so_the_admin_is_sen
 
 def test_s01_a_missing_right_is_mended_where_the_deepest_rule_stands_for_user_and_token_each() -> None:
     def mend(*more: Line) -> str | None:
-        return only(spots(replace(CLEAR, acl=(*RULES, *more)), rights={"/vms": {}})).mend
+        return only(spots(replace(CLEAR, acl=(*RULES, *more)), rights={"/": {"Sys.Audit": True}, "/vms": {}})).mend
 
     for_user = f"{USER_GRANT.format('/vms')} && {TOKEN_GRANT.format('/')}"
     for_token = f"{USER_GRANT.format('/')} && {TOKEN_GRANT.format('/vms')}"
@@ -109,14 +109,25 @@ def test_s01_a_missing_right_is_mended_where_the_deepest_rule_stands_for_user_an
     assert mend(Line(path="/vms", roleid="NoAccess", ugid="other@pve"), Line(path="/vmsx"), Line(path="/nodes")) == GRANT
 
 
+def test_s01_a_line_at_the_top_is_not_advised_where_a_deeper_rule_makes_it_useless() -> None:
+    def mend(*more: Line) -> str | None:
+        return only(spots(replace(CLEAR, acl=(*RULES, *more)), rights={"/vms": {}})).mend
+
+    user, token = Line(path="/vms", roleid="PvectlGuestPwr"), Line(path="/vms", roleid="PvectlGuestPwr", type="token", ugid=TOKEN)
+    assert mend(user) == USER_GRANT.format("/vms")
+    assert mend(token) == TOKEN_GRANT.format("/vms")
+    assert mend(user, token) == f"{USER_GRANT.format('/vms')} && {TOKEN_GRANT.format('/vms')}"
+
+
 def test_s01_whoever_has_the_role_already_is_not_given_it_again() -> None:
     user, token = Line(path="/"), Line(path="/", type="token", ugid=TOKEN)
-    assert spots(replace(CLEAR, acl=(user,)), rights={"/vms": {}, "/access": {}})[0].mend == TOKEN_GRANT.format("/")
-    assert spots(replace(CLEAR, acl=(user,)), rights={"/vms": {}, "/access": UNREAD})[0].mend == TOKEN_GRANT.format("/")
-    assert only(spots(replace(CLEAR, acl=(token,)), rights={"/vms": {}})).mend == USER_GRANT.format("/")
-    assert only(spots(replace(CLEAR, acl=(user, token)), rights={"/vms": {}})).mend == GRANT
+    no_audit: dict[str, Rights | Unknown] = {"/": {"Sys.Audit": True}, "/vms": {}}
+    assert spots(replace(CLEAR, acl=(user,)), rights={**no_audit, "/access": {}})[0].mend == TOKEN_GRANT.format("/")
+    assert spots(replace(CLEAR, acl=(user,)), rights={**no_audit, "/access": UNREAD})[0].mend == TOKEN_GRANT.format("/")
+    assert only(spots(replace(CLEAR, acl=(token,)), rights=no_audit)).mend == USER_GRANT.format("/")
+    assert only(spots(replace(CLEAR, acl=(user, token)), rights=no_audit)).mend == GRANT
     shallow = replace(user, propagate=False)
-    assert only(spots(replace(CLEAR, acl=(shallow, token)), rights={"/vms": {}})).mend == USER_GRANT.format("/")
+    assert only(spots(replace(CLEAR, acl=(shallow, token)), rights=no_audit)).mend == USER_GRANT.format("/")
 
 
 @pytest.mark.parametrize("path", ["/", "/vms", "/access", "/nodes/pve1"])
@@ -187,31 +198,31 @@ def test_s01_a_rule_that_leaves_sight_is_no_blind_spot(line: Line) -> None:
             OVERRIDES[0],
             "guest/105",
             "an access rule on /vms/105 takes VM.Audit away, so that guest is left out without a word",
-            f"pveum acl delete /vms/105 --users pvectl@pve --roles NoAccess && {TOKEN_GRANT.format('/')}",
+            "pveum acl delete /vms/105 --users pvectl@pve --roles NoAccess",
         ),
         (
             OVERRIDES[1],
             "guest/105",
             "an access rule on /vms/105 takes VM.Audit away, so that guest is left out without a word",
-            f"{USER_GRANT.format('/')} && {TOKEN_GRANT.format('/vms/105')}",
+            TOKEN_GRANT.format("/vms/105"),
         ),
         (
             OVERRIDES[2],
             "guest/105",
             "an access rule on /vms/105 takes VM.Audit away, so that guest is left out without a word",
-            f"{USER_GRANT.format('/vms/105')} && {TOKEN_GRANT.format('/')}",
+            USER_GRANT.format("/vms/105"),
         ),
         (
             OVERRIDES[3],
             "pool/secret",
             "an access rule gives NoAccess on /pool/secret, so the guests of such a pool are left out without a word",
-            f"pveum acl delete /pool/secret --users pvectl@pve --roles NoAccess && {TOKEN_GRANT.format('/')}",
+            "pveum acl delete /pool/secret --users pvectl@pve --roles NoAccess",
         ),
         (
             OVERRIDES[4],
             "cluster",
             "an access rule gives NoAccess on /pool, so the guests of such a pool are left out without a word",
-            f"{USER_GRANT.format('/pool')} && {TOKEN_GRANT.format('/')}",
+            USER_GRANT.format("/pool"),
         ),
     ],
 )
@@ -232,6 +243,24 @@ def test_s01_a_guest_that_moves_data_but_is_not_shown_is_a_blind_spot() -> None:
         reason="guest 666 runs on node pve1, but Proxmox VE does not show it to this token",
         mend=GRANT,
     )
+
+
+def test_s01_guests_of_a_node_that_are_not_shown_are_one_blind_spot_which_names_each() -> None:
+    sight = replace(SIGHT, netstat=frozenset({100, 8, 7, 9}))
+    spot = only(spots(replace(CLEAR, nodes=(sight,))))
+    assert spot == BlindSpot(
+        subject="node/pve1",
+        reason="3 guests run on node pve1, but Proxmox VE does not show them to this token: 7, 8 and 9",
+        mend=GRANT,
+    )
+
+
+@pytest.mark.parametrize("hidden", [{666}, {666, 667}])
+def test_s01_what_is_hidden_for_want_of_vm_audit_on_all_guests_gets_no_lines_of_its_own(hidden: set[int]) -> None:
+    whole, part = spots(replace(CLEAR, nodes=(replace(SIGHT, netstat=frozenset(hidden)),)), rights={"/vms": {}})
+    assert "lacks VM.Audit on /vms" in whole.reason
+    assert whole.mend
+    assert (part.mend, "666" in part.reason) == (None, True)
 
 
 def test_s01_a_guest_on_a_nodes_own_list_alone_makes_the_view_old() -> None:

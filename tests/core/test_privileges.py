@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import pytest
+from msgspec.structs import replace
 
 from pvectl.core import privileges
 from pvectl.core.checkup import Check, Health
@@ -62,10 +63,11 @@ def test_a_new_rule_stands_beside_the_old_one_because_a_deeper_one_would_replace
     assert "pveum acl modify /vms --tokens 'pvectl@pve!ops' --roles PvectlTagger" in lines
 
 
-def test_rights_over_nodes_are_never_granted_on_all_of_them_at_once() -> None:
-    lines = checks(held(acl=(Line("/", "user", "pvectl@pve", "Mine"),)))["node"].mend
+def test_a_right_that_no_command_uses_is_not_offered() -> None:
+    told = checks(held())["node"]
 
-    assert all("/nodes/pve1 " in line for line in lines[1:])
+    assert (told.health, told.message) == (Health.NOTE, "cannot switch off or wake nodes; no command of this version does")
+    assert told.mend == ()
 
 
 @pytest.mark.parametrize(
@@ -82,6 +84,23 @@ def test_s01_what_sight_lacks_is_a_problem(paths: Rights, missing: str) -> None:
 
     assert told.health is Health.PROBLEM
     assert told.message.endswith(f"for want of {missing}")
+    assert told.mend
+
+
+def test_s01_sight_is_mended_where_a_deeper_rule_took_it_away() -> None:
+    acl = (Line("/", "user", "pvectl@pve", "Mine"), Line("/", "token", TOKEN, "Mine"), Line("/vms", "token", TOKEN, "Mine"))
+    told = checks(held(acl=acl, but={"/vms": {"VM.PowerMgmt": True}}))["see"]
+
+    assert told.mend == ("pveum acl modify /vms --tokens 'pvectl@pve!ops' --roles PVEAuditor",)
+
+
+def test_s01_without_the_rules_sight_is_mended_from_the_top() -> None:
+    told = checks(held(acl=None, but={"/": {}, "/vms": {}}))["see"]
+
+    assert told.mend == (
+        "pveum acl modify / --users pvectl@pve --roles PVEAuditor",
+        "pveum acl modify / --tokens 'pvectl@pve!ops' --roles PVEAuditor",
+    )
 
 
 def test_a_right_on_some_guests_only_is_not_taken_for_one_on_all() -> None:
@@ -89,6 +108,20 @@ def test_a_right_on_some_guests_only_is_not_taken_for_one_on_all() -> None:
 
     assert told.health is Health.NOTE
     assert "only on 1 path below /vms" in told.message
+
+
+def test_a_right_that_a_rule_of_one_guest_takes_away_is_given_back_there() -> None:
+    acl = (Line("/", "user", "pvectl@pve", "Mine"), Line("/", "token", TOKEN, "Mine"), Line("/vms/100", "token", TOKEN, "Other"))
+    of = held("VM.PowerMgmt", acl=acl, but={"/vms/100": {"VM.Audit": True}, "/vms/101": {"VM.PowerMgmt": True}})
+    told = checks(of)["vm"]
+
+    assert told.health is Health.NOTE
+    assert "but not on /vms/100, where" in told.message
+    assert told.mend == (
+        'pveum role add PvectlGuestPwr --privs "VM.Audit VM.PowerMgmt"',
+        "pveum acl modify /vms/100 --tokens 'pvectl@pve!ops' --roles PvectlGuestPwr",
+    )
+    assert checks(replace(of, acl=None))["vm"].mend == ()
 
 
 @pytest.mark.parametrize("privilege", GRAVE)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pvectl.config.durations import show_duration
 from pvectl.core import shutdown
 from pvectl.core.model import Guest
 from pvectl.core.plan import Decision, Reason, Shutdown, Verdict
@@ -26,7 +27,7 @@ def test_a_running_guest_is_asked_to_shut_down() -> None:
         subject="guest/100",
         verdict=Verdict.ACT,
         reason=Reason.REQUESTED,
-        detail="shut down within 120 s",
+        detail="shut down within 2m",
         action=Shutdown(guest=guest(), timeout=120, force_stop=False),
     )
 
@@ -34,7 +35,14 @@ def test_a_running_guest_is_asked_to_shut_down() -> None:
 def test_force_is_only_ever_explicit_and_said() -> None:
     (decision,) = shutdown.plan([guest()], timeout=30, force_stop=True, now=NOW).decisions
     assert decision.action == Shutdown(guest=guest(), timeout=30, force_stop=True)
-    assert decision.detail == "shut down within 30 s, then stopped by force"
+    assert decision.detail == "shut down within 30s, then stopped by force"
+
+
+@pytest.mark.parametrize(
+    ("timeout", "words"), [(1, "1s"), (59, "59s"), (60, "1m"), (90, "1m30s"), (5400, "1h30m"), (86400, "1d"), (90061, "1d1h1m1s")]
+)
+def test_the_time_a_guest_gets_is_said_as_one_writes_it(timeout: int, words: str) -> None:
+    assert Shutdown(guest=guest(), timeout=timeout).within == words == show_duration(timeout)
 
 
 @pytest.mark.parametrize(

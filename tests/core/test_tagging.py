@@ -35,8 +35,12 @@ def test_a_guest_that_needs_other_tags_gets_them_and_the_plan_says_which() -> No
 @pytest.mark.parametrize(
     ("edit", "detail"),
     [
-        (Edit(add=("prod",)), "it has db, prod already"),
-        (Edit(remove=("web",)), "it has db, prod already"),
+        (Edit(add=("prod",)), "it carries prod already"),
+        (Edit(add=("prod", "DB")), "it carries db, prod already"),
+        (Edit(remove=("web",)), "it does not carry web"),
+        (Edit(remove=("web", "App", "x")), "it does not carry app, web or x"),
+        (Edit(add=("prod",), remove=("web",)), "it carries prod already and does not carry web"),
+        (Edit(add=("prod",), remove=("prod",)), "it carries prod already"),
         (Edit(add=("db", "prod"), replace=True), "it has db, prod already"),
         (Edit(), "it has db, prod already"),
     ],
