@@ -237,7 +237,7 @@ def _is_another(planned: Guest, name: str | None) -> bool:
 
 def _refuse_another(planned: Guest, name: str | None) -> None:
     if _is_another(planned, name):
-        words = f"guest {planned.vmid} is called {name} now, not {planned.name}: nothing was asked of it"
+        words = f"it is called {name} now, not {planned.name}: nothing was changed"
         raise PvectlError(words, hint="pvectl vm list shows which guest has that number", subject=planned.subject)
 
 

@@ -12,7 +12,7 @@ from pvectl.core.plan import Outcome, OutcomeStatus, Plan
 from pvectl.core.tagging import Edit
 from tests.support.labs import Lab, lab
 
-RENAMED = "guest 100 is called payroll-db now, not scratch: nothing was asked of it"
+RENAMED = "it is called payroll-db now, not scratch: nothing was changed"
 
 
 def guest(name: str | None = "scratch", kind: str = "qemu", **manners: Any) -> dict[str, Any]:
