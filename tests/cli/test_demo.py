@@ -68,7 +68,7 @@ def test_every_command_ends_as_the_story_says(home: Home) -> None:
     [
         r"301  render +qemu  pve3  running \(backup\)",
         r"301  render +pve3  left alone +-  it is locked \(backup\)",
-        r"302  old-windows +pve3  timed-out +1m",
+        r"302  old-windows +pve3  timed-out ",
         r"203  kiosk +pve2  (skipped|left alone) +-  it is paused",
         r"310  tickets +pve3  left alone +-  the HA manager runs it",
         r"201  desktop-anna +pve2  off",

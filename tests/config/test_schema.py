@@ -18,10 +18,11 @@ from msgspec import Meta, Struct
 from msgspec.structs import fields
 
 from pvectl.config.check import check
-from pvectl.config.installing import CannotWrite, install
+from pvectl.config.installing import install
 from pvectl.config.load import ConfigProblems, load_connections, load_jobs, read_document, resolve
 from pvectl.config.places import example_text
 from pvectl.config.schema import FILES, PvectlFile, json_schema
+from pvectl.errors import CannotWrite
 from tests.config.folders import GOOD, SECRET, told, write
 
 
