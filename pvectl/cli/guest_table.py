@@ -68,8 +68,7 @@ def report(view: ClusterView, found: Picked, wanted: Wanted, shape: Shape, *, cl
 
     It is incomplete when a guest it is about has no known status, even one that a filter leaves out, and when not one guest is visible.
     """
-    kept = [guest for guest in found.guests if _as_wanted(guest, wanted)]
-    ordered = _sorted(kept, shape)
+    ordered = _sorted(_filtered(found.guests, wanted), shape)
     return Report(
         schema="vm-list",
         data=ordered,
@@ -81,11 +80,11 @@ def report(view: ClusterView, found: Picked, wanted: Wanted, shape: Shape, *, cl
     )
 
 
-def _as_wanted(guest: Guest, wanted: Wanted) -> bool:
-    if any(getattr(guest, field) != value for field, value in wanted.fields.items()):
-        return False
-    needed = wanted.needed_tags
-    return not needed or needed <= set(tags.normalise(guest.tags))
+def _filtered(guests: Sequence[Guest], wanted: Wanted) -> Sequence[Guest]:
+    fields, needed = wanted.fields, wanted.needed_tags
+    for field, value in fields.items():
+        guests = [guest for guest in guests if getattr(guest, field) == value]
+    return [guest for guest in guests if needed <= set(tags.normalise(guest.tags))] if needed else guests
 
 
 def _fruitless(guests: Sequence[Guest], wanted: Wanted) -> Iterable[str]:
@@ -96,6 +95,8 @@ def _fruitless(guests: Sequence[Guest], wanted: Wanted) -> Iterable[str]:
             near = tags.nearest(value, there)
             instead = f"; nearest: {near}" if near else f"; there are: {', '.join(there)}" if there else ""
             yield f"no guest has {field} '{value}'{instead}"
+    if not wanted.needed_tags:
+        return
     carried = {tag for guest in guests for tag in tags.normalise(guest.tags)}
     for tag in sorted(wanted.needed_tags - carried):
         near = tags.nearest(tag, carried)
