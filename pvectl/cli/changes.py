@@ -127,7 +127,7 @@ def _plan_table(plan: Plan, guests: Mapping[str, Guest], wording: Wording) -> Ta
         Column(title="VMID", right=True),
         Column(title="NAME", flexible=True, need=8),
         Column(title="NODE", need=7),
-        Column(title="PLAN", flexible=True),
+        Column(title="PLAN", flexible=True, wrap=True),
         Column(title="WHY", flexible=True, least=24, wrap=True),
     )
     return Table(columns=columns, rows=[_planned(decision, guests[decision.subject], wording) for decision in plan.decisions])
@@ -207,8 +207,15 @@ def _told(decision: Decision, guest: Guest, outcome: Outcome | None, wording: Wo
     if outcome and outcome.forced:
         result += " by force"
     took = span(outcome.took) if outcome and outcome.took is not None else "-"
-    why = (outcome.error or (outcome.hint if outcome.status is OutcomeStatus.DONE else None) if outcome else None) or decision.detail
+    why = _what_came_of(outcome) or decision.detail
     return (str(guest.vmid), clean(guest.name or "-"), guest.node, result, took, clean(why))
+
+
+def _what_came_of(outcome: Outcome | None) -> str | None:
+    """The end of the story where it is known better than the plan told it."""
+    if outcome is None or outcome.error or outcome.status is not OutcomeStatus.DONE:
+        return outcome.error if outcome else None
+    return "it shut down by itself" if outcome.forced is False else outcome.hint
 
 
 def _style(word: str, wording: Wording) -> str | None:
