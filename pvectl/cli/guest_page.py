@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from pvectl.cli import guest_table
 from pvectl.cli.layout import Terminal, paint
-from pvectl.cli.output import Report, is_terminal
+from pvectl.cli.output import Report
 from pvectl.cli.words import percent, size, span
 from pvectl.core import shutdown
 from pvectl.core.model import Guest
@@ -51,7 +51,7 @@ def _as_it_is_now(guest: Guest, now: GuestNow) -> Guest:
 
 
 def _page(run: Run, guest: Guest, now: GuestNow, options: Mapping[str, object], standing: Standing) -> str:
-    terminal = Terminal.of(run.stdout, run.env) if is_terminal(run.stdout) else Terminal()
+    terminal = Terminal.of(run.stdout, run.env)
     kind = "VM" if guest.type == "qemu" else "container"
     status = "template" if guest.template else now.qmpstatus or now.status
     word = paint(status, guest_table.status_style(status) or "bold", terminal)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 Format: TypeAlias = Literal["text", "json", "jsonl", "yaml", "csv"]
-FORMATS: tuple[Format, ...] = ("text", "json", "jsonl", "yaml", "csv")
 
 
 

@@ -181,15 +181,7 @@ def _ended(task: Task) -> tuple[int, int]:
 
 
 def _list_row(task: Task) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "upid": task.upid,
-        "node": task.node,
-        "pid": task.pid,
-        "pstart": task.pstart,
-        "starttime": task.starttime,
-        "type": task.type,
-        "id": task.id,
-    }
+    row = task.row()
     if task.running:
         return {**row, "user": task.user, "saved": "0", "status": "RUNNING"}
     return {**row, **task.owner(), "endtime": task.endtime, "status": task.status}

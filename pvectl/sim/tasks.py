@@ -75,6 +75,18 @@ class Task:
         self.lines.append(f"WARN: {text}")
         self.warnings += 1
 
+    def row(self) -> dict[str, Any]:
+        """What every answer about a task holds."""
+        return {
+            "upid": self.upid,
+            "node": self.node,
+            "pid": self.pid,
+            "pstart": self.pstart,
+            "starttime": self.starttime,
+            "type": self.type,
+            "id": self.id,
+        }
+
     def owner(self) -> dict[str, str]:
         """User and token, apart."""
         user, _, token = self.user.partition("!")
@@ -158,20 +170,8 @@ def lock_is_free_in(world: World, guest: Guest) -> float:
 
 def status_row(task: Task) -> dict[str, Any]:
     """What GET tasks/UPID/status answers."""
-    row: dict[str, Any] = {
-        "upid": task.upid,
-        "node": task.node,
-        "pid": task.pid,
-        "pstart": task.pstart,
-        "starttime": task.starttime,
-        "type": task.type,
-        "id": task.id,
-        **task.owner(),
-        "status": "running" if task.running else "stopped",
-    }
-    if not task.running:
-        row["exitstatus"] = task.status
-    return row
+    row = {**task.row(), **task.owner(), "status": "running" if task.running else "stopped"}
+    return row if task.running else {**row, "exitstatus": task.status}
 
 
 def _step(world: World, task: Task) -> None:
