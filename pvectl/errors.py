@@ -85,6 +85,27 @@ class CannotWrite(PvectlError):
     kind = "cannot-write"
 
 
+class BadState(PvectlError):
+    """The state file is broken, of another cluster, or from a newer version; what it says is not believed."""
+
+    exit_code = ExitCode.BAD_STATE
+    kind = "bad-state"
+
+
+class Locked(PvectlError):
+    """Another run holds the lock; nothing was done."""
+
+    exit_code = ExitCode.TRY_LATER
+    kind = "locked"
+
+
+class NotPermitted(PvectlError):
+    """A file or directory may not be read by this user."""
+
+    exit_code = ExitCode.PERMISSION
+    kind = "not-permitted"
+
+
 class Unavailable(PvectlError):
     """No API host answered, or none that could prove who it is."""
 
