@@ -1,4 +1,4 @@
-"""What has become of a guest that was asked to shut down: done means that its task ended well and that it is seen stopped."""
+"""What has become of a guest that was asked to shut down or to start: done means that its task ended well and that it is seen so."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable
 from typing import Protocol
 
+from pvectl.core.amounts import span
 from pvectl.core.model import GuestType, Unknown
-from pvectl.core.plan import Outcome, OutcomeStatus, Shutdown
+from pvectl.core.plan import Outcome, OutcomeStatus, Reason, Shutdown, Start
 
 # what PVE spends beyond the timeout (recorded on PVE 8.4 and 9.2): on a guest agent that does not answer, on SIGKILL after SIGTERM,
 # and for a container on a second wait as long as the first
@@ -15,6 +16,8 @@ _AGENT_S = 3
 _KILL_S = 10
 _CONTAINER_S = 5
 _MARGIN_S = 15
+# the HA manager takes a request up in its next round, and the node's own manager in one of its own (pve-ha-manager PVE/HA/CRM.pm, LRM.pm)
+_HA_ROUNDS_S = 60
 # a worker starts counting a little before its task's id has reached us
 _HEAD_START_S = 2
 
@@ -22,6 +25,8 @@ _HEAD_START_S = 2
 _DID_NOT_OBEY = re.compile(r"powerdown failed - got timeout|container did not stop")
 _STILL_LOCKED = re.compile(r"can't lock file|is locked")
 _NO_SUCH_GUEST = re.compile(r"unable to find configuration file")
+_RUNS_ALREADY = re.compile(r"\balready running\b")
+_WARNED = "WARNINGS: "
 _STOPPED_BY_FORCE = re.compile(r"terminating now with SIG")
 
 
@@ -36,19 +41,27 @@ class Task(Protocol):
     def ok(self) -> bool: ...
 
 
-def allowance(action: Shutdown) -> int:
-    """Seconds from the request to the moment this guest is given up on; PVE's own task has ended before."""
+def wanted(action: Shutdown | Start) -> str:
+    """The status a guest is to come to, in PVE's word."""
+    return "running" if isinstance(action, Start) else "stopped"
+
+
+def allowance(action: Shutdown | Start) -> int:
+    """Seconds from the request to the moment this guest is given up on; PVE's own task for a shutdown has ended before."""
+    ha = _HA_ROUNDS_S if _may_go_through_ha(action) else 0
+    if isinstance(action, Start):
+        return action.timeout + ha + _MARGIN_S
     pve = 2 * action.timeout + _CONTAINER_S if action.guest.type == GuestType.LXC else action.timeout + _AGENT_S
-    return pve + (_KILL_S if action.force_stop else 0) + _MARGIN_S
+    return pve + (_KILL_S if action.force_stop or action.through_ha else 0) + ha + _MARGIN_S
 
 
 def longest_allowance(timeout: int) -> int:
-    """The allowance of any guest that gets this timeout, whatever kind it is."""
-    return 2 * timeout + _CONTAINER_S + _KILL_S + _MARGIN_S
+    """The allowance of any guest that gets this timeout, whatever kind it is and whatever it is to do."""
+    return 2 * timeout + _CONTAINER_S + _KILL_S + _HA_ROUNDS_S + _MARGIN_S
 
 
-def outcome(action: Shutdown, *, upid: str, waited: float, status: str | Unknown | None, task: Task | Unknown) -> Outcome | None:
-    """What came of a shutdown `waited` seconds after its request; None while there is reason to go on waiting.
+def outcome(action: Shutdown | Start, *, upid: str, waited: float, status: str | Unknown | None, task: Task | Unknown) -> Outcome | None:
+    """What came of a request `waited` seconds after it was made; None while there is reason to go on waiting.
 
     `status` is what the guest's node says of it just now, None when it does not know the guest.
     """
@@ -56,26 +69,39 @@ def outcome(action: Shutdown, *, upid: str, waited: float, status: str | Unknown
     if isinstance(task, Unknown):
         return _unknown(action, upid, waited, f"its task could not be read: {task.reason}") if over else None
     if task.running:
-        error = f"still shutting down after {waited:.0f} s: its task goes on, and nobody waits for it"
+        doing = "starting" if isinstance(action, Start) else "shutting down"
+        error = f"still {doing} after {span(waited)}: its task goes on, and nobody waits for it"
         return _timed_out(action, upid, waited, error) if over else None
     if not task.ok:
-        return _failed(action, upid, waited, task.exitstatus or "its task ended without a word", off=status == "stopped")
-    if status == "stopped":
-        return Outcome(action=action, status=OutcomeStatus.DONE, upid=upid, took=waited)
+        return _failed(action, upid, waited, task.exitstatus or "its task ended without a word", status=status)
+    if status == wanted(action):
+        return Outcome(action=action, status=OutcomeStatus.DONE, upid=upid, took=waited, hint=_warnings(task))
     if not over:
-        # the task of an HA guest ends at once, when its stop is merely queued (recorded on PVE 8.4 and 9.2)
+        # the task of an HA guest ends at once, when its stop or start is merely queued (recorded on PVE 8.4 and 9.2)
         return None
     if isinstance(status, Unknown):
-        return _unknown(action, upid, waited, f"its task ended well, but whether it is off could not be read: {status.reason}")
+        seen = "runs" if isinstance(action, Start) else "is off"
+        return _unknown(action, upid, waited, f"its task ended well, but whether it {seen} could not be read: {status.reason}")
     if status is None:
         return _unknown(action, upid, waited, f"its task ended well, but node {action.guest.node} no longer has it: was it moved?")
-    return _timed_out(action, upid, waited, f"its task ended well, but after {waited:.0f} s the guest is still {status}")
+    return _timed_out(action, upid, waited, f"its task ended well, but after {span(waited)} the guest is still {status}")
 
 
-def given_up(action: Shutdown, *, upid: str, waited: float, why: str) -> Outcome:
+def may_still_obey(outcome: Outcome) -> bool:
+    """Whether a guest that was asked to shut down may do so yet, without anybody asking again.
+
+    A guest acts on an ACPI request whenever it gets to it, also after PVE's task has given up: when it is seen off later, nobody else
+    need have wanted that.
+    """
+    asked = isinstance(outcome.action, Shutdown)
+    return asked and outcome.status in (OutcomeStatus.TIMED_OUT, OutcomeStatus.UNKNOWN, OutcomeStatus.STARTED)
+
+
+def given_up(action: Shutdown | Start, *, upid: str, waited: float, why: str) -> Outcome:
     """The outcome of a shutdown that nobody can wait for any longer, as the run's own time is over."""
     error = f"its task goes on, and nobody waits for it: {why}"
-    hint = "it may still obey; --deadline gives the whole run more time"
+    still = "it may still come up" if isinstance(action, Start) else "it may still obey"
+    hint = f"{still}; --deadline gives the whole run more time"
     return Outcome(action=action, status=OutcomeStatus.TIMED_OUT, upid=upid, error=error, hint=hint, took=waited)
 
 
@@ -99,18 +125,36 @@ def stopped_by_force(action: Shutdown, log: Iterable[str] | None) -> bool | None
     return any(_STOPPED_BY_FORCE.search(line) for line in log)
 
 
-def _unknown(action: Shutdown, upid: str, waited: float, error: str) -> Outcome:
+def _may_go_through_ha(action: Shutdown | Start) -> bool:
+    return action.through_ha if isinstance(action, Shutdown) else action.guest.hastate is not None
+
+
+def _warnings(task: Task) -> str | None:
+    if task.exitstatus is None or not task.exitstatus.startswith(_WARNED):
+        return None
+    count = task.exitstatus.removeprefix(_WARNED)
+    return f"Proxmox VE gave {count} warning{'' if count == '1' else 's'}: they are in the task's log"
+
+
+def _unknown(action: Shutdown | Start, upid: str, waited: float, error: str) -> Outcome:
     hint = "look at the guest and at the node's task log before trying again"
     return Outcome(action=action, status=OutcomeStatus.UNKNOWN, upid=upid, error=error, hint=hint, took=waited)
 
 
-def _timed_out(action: Shutdown, upid: str, waited: float, error: str) -> Outcome:
+def _timed_out(action: Shutdown | Start, upid: str, waited: float, error: str) -> Outcome:
     hint = "it may still obey later; look at its console, or give it more time"
+    if isinstance(action, Start):
+        hint = "it may still come up; look at the task's log, or give it more time"
     return Outcome(action=action, status=OutcomeStatus.TIMED_OUT, upid=upid, error=error, hint=hint, took=waited)
 
 
-def _failed(action: Shutdown, upid: str, waited: float, exitstatus: str, *, off: bool) -> Outcome:
-    error = f"{exitstatus}; it is seen stopped all the same" if off else exitstatus
+def _failed(action: Shutdown | Start, upid: str, waited: float, exitstatus: str, *, status: str | Unknown | None) -> Outcome:
+    all_the_same = status == wanted(action)
+    if isinstance(action, Start) and all_the_same and _RUNS_ALREADY.search(exitstatus):
+        words = "it was started just before it was its turn"
+        kind = Reason.ALREADY_RUNNING.value
+        return Outcome(action=action, status=OutcomeStatus.SKIPPED, upid=upid, error=words, took=waited, kind=kind)
+    error = f"{exitstatus}; it is seen {status} all the same" if all_the_same else exitstatus
     if _DID_NOT_OBEY.search(exitstatus):
         return _timed_out(action, upid, waited, error)
     hint = None

@@ -137,7 +137,7 @@ class ClusterView(Struct, frozen=True, kw_only=True):
         return next((node for node in self.nodes if node.name == name), None)
 
 
-class Known(Struct, Generic[T], frozen=True, kw_only=True):
+class Known(Struct, Generic[T], frozen=True, kw_only=True, tag="known", tag_field="fact"):
     """A fact, where it came from, and when it was read."""
 
     value: T
@@ -145,7 +145,7 @@ class Known(Struct, Generic[T], frozen=True, kw_only=True):
     taken_at: datetime
 
 
-class Unknown(Struct, frozen=True, kw_only=True):
+class Unknown(Struct, frozen=True, kw_only=True, tag="unknown", tag_field="fact"):
     """A fact that could not be had, and why; unknown is never permission."""
 
     reason: str

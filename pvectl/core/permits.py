@@ -183,11 +183,11 @@ def _overrides(token_id: str, acl: Iterable[AclLine] | Unknown) -> Iterable[str]
     for line in acl:
         # NoAccess on a pool beats every other rule for its members; other roles there only add (pve-access-control, compile_acl_path)
         locked_pool = f"{line.path}/".startswith("/pool/") and line.roleid == _NO_ACCESS
-        if (line.path.startswith("/vms/") or locked_pool) and _may_be_ours(line, token_id):
+        if (line.path.startswith("/vms/") or locked_pool) and may_be_ours(line, token_id):
             yield line.path
 
 
-def _may_be_ours(line: AclLine, token_id: str) -> bool:
+def may_be_ours(line: AclLine, token_id: str) -> bool:
     """Whether a rule may be about this token; in which groups its user is, a token cannot find out."""
     return line.type == "group" or line.ugid in (token_id, _user(token_id))
 
@@ -205,7 +205,7 @@ def mend(evidence: Evidence, path: str) -> str:
     privilege = "VM.Audit" if path.startswith(("/vms", "/pool")) else "Sys.Audit"
     there = {at for at, rights in evidence.rights.items() if not isinstance(rights, Unknown) and rights.get(privilege, False)}
     acl = () if isinstance(evidence.acl, Unknown) else evidence.acl
-    lines = [line for line in acl if _may_be_ours(line, evidence.token_id) and _covers(line.path, path)]
+    lines = [line for line in acl if may_be_ours(line, evidence.token_id) and _covers(line.path, path)]
     user, token = _user(evidence.token_id), evidence.token_id
     mends = list(_grant("users", user, [line for line in lines if line.type != "token"], there))
     if not _is_its_user(evidence):

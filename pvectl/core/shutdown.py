@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from msgspec.structs import replace
+
+from pvectl.core import order
 from pvectl.core.model import Guest, GuestType
 from pvectl.core.plan import Decision, Plan, Reason, Shutdown, Verdict
 
@@ -12,10 +15,19 @@ from pvectl.core.plan import Decision, Plan, Reason, Shutdown, Verdict
 _HA_IGNORED = "ignored"
 
 
-def plan(guests: Iterable[Guest], *, excluded: Iterable[Guest] = (), timeout: int, force_stop: bool = False, now: datetime) -> Plan:
+def plan(
+    guests: Iterable[Guest],
+    *,
+    excluded: Iterable[Guest] = (),
+    held: Mapping[int, str] | None = None,
+    timeout: int,
+    force_stop: bool = False,
+    now: datetime,
+) -> Plan:
     """One decision for each guest, in vmid order; `timeout` is what each guest gets to shut down, in whole seconds from 1 up.
 
-    `excluded` are guests the selection took away: they are named, and never touched, even when they stand among `guests` as well.
+    `excluded` are guests the selection took away: they are named, and never touched, even when they stand among `guests` as well. Nor are
+    those that somebody holds: `held` has who and why by vmid.
     """
     if timeout < 1:
         # PVE waits for ever on a container with timeout=0, and gives up on a VM at once (recorded on PVE 8.4 and 9.2)
@@ -23,7 +35,23 @@ def plan(guests: Iterable[Guest], *, excluded: Iterable[Guest] = (), timeout: in
     spared = {guest.vmid: guest for guest in excluded}
     asked = {guest.vmid: guest for guest in guests} | spared
     action = {vmid: Shutdown(guest=guest, timeout=timeout, force_stop=force_stop) for vmid, guest in asked.items()}
-    return Plan(made_at=now, decisions=tuple(_decision(action[vmid], excluded=vmid in spared) for vmid in sorted(asked)))
+    holds = held or {}
+    decisions = tuple(_decision(action[vmid], excluded=vmid in spared, held=holds.get(vmid)) for vmid in sorted(asked))
+    return Plan(made_at=now, decisions=decisions)
+
+
+def in_order(plan: Plan, startup: Mapping[int, str | None], *, own_times: bool) -> Plan:
+    """The same plan in stages by the guests' `startup` lines (vmid to line); with `own_times`, a VM's `down=` there is its timeout."""
+    actions = [action for action in plan.actions if isinstance(action, Shutdown)]
+    stages = order.stages(actions, startup)
+    timed = {action.guest.vmid: action for stage in stages for action in stage} if own_times else {}
+    decisions = tuple(_retimed(decision, timed) for decision in plan.decisions)
+    return replace(plan, decisions=decisions, stages=tuple(tuple(action.guest.vmid for action in stage) for stage in stages))
+
+
+def without_ourselves(plan: Plan, vmid: int | None) -> Plan:
+    """The same plan, but for the guest pvectl runs in: shutting that down would end the run before it has told anything."""
+    return replace(plan, decisions=tuple(_not_ourselves(decision, vmid) for decision in plan.decisions))
 
 
 def reason_to_keep(guest: Guest) -> tuple[Verdict, Reason, str] | None:
@@ -46,21 +74,38 @@ def reason_to_keep(guest: Guest) -> tuple[Verdict, Reason, str] | None:
     return None
 
 
-def _decision(action: Shutdown, *, excluded: bool) -> Decision:
+def _decision(action: Shutdown, *, excluded: bool, held: str | None) -> Decision:
     guest = action.guest
     if excluded:
         return Decision(subject=guest.subject, verdict=Verdict.KEEP, reason=Reason.EXCLUDED, detail="the selection takes it away")
+    if held is not None:
+        return Decision(subject=guest.subject, verdict=Verdict.KEEP, reason=Reason.HELD, detail=held)
     kept = reason_to_keep(guest)
     if kept is not None:
         verdict, reason, detail = kept
         return Decision(subject=guest.subject, verdict=verdict, reason=reason, detail=detail)
-    detail = f"shut down within {action.within}" + (", then stopped by force" if action.force_stop else "")
-    return Decision(subject=guest.subject, verdict=Verdict.ACT, reason=Reason.REQUESTED, detail=detail, action=action)
+    return Decision(subject=guest.subject, verdict=Verdict.ACT, reason=Reason.REQUESTED, detail=_detail(action), action=action)
+
+
+def _detail(action: Shutdown) -> str:
+    return f"shut down within {action.within}" + (", then stopped by force" if action.force_stop else "")
+
+
+def _retimed(decision: Decision, timed: Mapping[int, Shutdown]) -> Decision:
+    action = timed.get(decision.action.guest.vmid) if decision.action is not None else None
+    return decision if action is None else replace(decision, action=action, detail=_detail(action))
+
+
+def _not_ourselves(decision: Decision, vmid: int | None) -> Decision:
+    if decision.action is None or decision.action.guest.vmid != vmid:
+        return decision
+    detail = "pvectl itself runs in it: it would not live to tell how the others fared; shut it down by hand"
+    return replace(decision, verdict=Verdict.KEEP, reason=Reason.OURSELVES, detail=detail, action=None)
 
 
 def _ha_detail(guest: Guest) -> str:
     if guest.type == GuestType.QEMU:
-        kind, force = "vm", ", and stop it by force after 60 s"
+        kind, force = "vm", ", and stop it by force after 1m"
     else:
         kind, force = "ct", ""
     return (

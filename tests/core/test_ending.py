@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from pvectl.core import ending
 from pvectl.core.model import Unknown
-from pvectl.core.plan import Outcome, OutcomeStatus, Shutdown
+from pvectl.core.plan import Outcome, OutcomeStatus, Shutdown, Start
 from tests.core.guests import guest
 
 
@@ -19,7 +19,7 @@ class Task(Struct, frozen=True):
 
     @property
     def ok(self) -> bool:
-        return self.exitstatus == "OK"
+        return self.exitstatus is not None and (self.exitstatus == "OK" or self.exitstatus.startswith("WARNINGS: "))
 
 
 RUNNING = Task(running=True)
@@ -68,10 +68,10 @@ def test_s20_anything_less_is_waited_for(status: str | Unknown | None, task: Tas
 @pytest.mark.parametrize(
     ("status", "task", "expected", "error"),
     [
-        ("running", OK, OutcomeStatus.TIMED_OUT, "its task ended well, but after 78 s the guest is still running"),
+        ("running", OK, OutcomeStatus.TIMED_OUT, "its task ended well, but after 1m 18s the guest is still running"),
         (None, OK, OutcomeStatus.UNKNOWN, "its task ended well, but node pve1 no longer has it: was it moved?"),
         (UNREAD, OK, OutcomeStatus.UNKNOWN, "its task ended well, but whether it is off could not be read: node pve1 did not answer"),
-        ("stopped", RUNNING, OutcomeStatus.TIMED_OUT, "still shutting down after 78 s: its task goes on, and nobody waits for it"),
+        ("stopped", RUNNING, OutcomeStatus.TIMED_OUT, "still shutting down after 1m 18s: its task goes on, and nobody waits for it"),
         ("stopped", UNREAD, OutcomeStatus.UNKNOWN, "its task could not be read: node pve1 did not answer"),
     ],
 )
@@ -159,3 +159,90 @@ def test_s20_nothing_is_called_done_unless_it_is_and_nothing_waits_for_ever(
 def test_no_guest_is_allowed_more_than_the_longest_allowance(timeout: int, kind: str, force_stop: bool) -> None:
     asked = Shutdown(guest=guest(type=kind), timeout=timeout, force_stop=force_stop)
     assert timeout < ending.allowance(asked) <= ending.longest_allowance(timeout)
+
+
+def to_start(**known: Any) -> Start:
+    return Start(guest=guest(**known), timeout=60)
+
+
+def start_came_to(*, waited: float, status: str | Unknown | None, task: Task | Unknown) -> Outcome | None:
+    return ending.outcome(to_start(), upid="UPID:x", waited=waited, status=status, task=task)
+
+
+@pytest.mark.parametrize(
+    ("action", "allowed"),
+    [
+        (to_start(), 60 + 15),
+        (to_start(hastate="stopped"), 60 + 60 + 15),
+        (Shutdown(guest=guest(), timeout=60, through_ha=True), 60 + 3 + 10 + 60 + 15),
+        (Shutdown(guest=guest(type="lxc"), timeout=60, through_ha=True, force_stop=True), 2 * 60 + 5 + 10 + 60 + 15),
+    ],
+)
+def test_the_ha_manager_is_given_its_rounds_and_a_start_what_was_asked_for(action: Shutdown | Start, allowed: int) -> None:
+    assert ending.allowance(action) == allowed <= ending.longest_allowance(60)
+
+
+@pytest.mark.parametrize(
+    ("waited", "status", "task", "came_to"),
+    [
+        (5, "running", OK, (OutcomeStatus.DONE, None, None)),
+        (5, "running", Task(exitstatus="WARNINGS: 1"), (OutcomeStatus.DONE, None, "Proxmox VE gave 1 warning: they are in the task's log")),
+        (
+            5,
+            "running",
+            Task(exitstatus="WARNINGS: 3"),
+            (OutcomeStatus.DONE, None, "Proxmox VE gave 3 warnings: they are in the task's log"),
+        ),
+        (
+            80,
+            "running",
+            RUNNING,
+            (
+                OutcomeStatus.TIMED_OUT,
+                "still starting after 1m 20s: its task goes on, and nobody waits for it",
+                "it may still come up; look at the task's log, or give it more time",
+            ),
+        ),
+        (
+            80,
+            UNREAD,
+            OK,
+            (
+                OutcomeStatus.UNKNOWN,
+                "its task ended well, but whether it runs could not be read: node pve1 did not answer",
+                "look at the guest and at the node's task log before trying again",
+            ),
+        ),
+        (
+            5,
+            "running",
+            Task(exitstatus="VM 100 already running"),
+            (OutcomeStatus.SKIPPED, "it was started just before it was its turn", None),
+        ),
+        (5, "stopped", Task(exitstatus="VM 100 already running"), (OutcomeStatus.FAILED, "VM 100 already running", None)),
+        (
+            5,
+            "running",
+            Task(exitstatus="unexpected status"),
+            (OutcomeStatus.FAILED, "unexpected status; it is seen running all the same", None),
+        ),
+    ],
+)
+def test_s20_a_start_is_done_when_its_task_ended_well_and_the_guest_is_seen_running(
+    waited: float, status: str | Unknown, task: Task, came_to: tuple[object, ...]
+) -> None:
+    outcome = start_came_to(waited=waited, status=status, task=task)
+    assert outcome is not None
+    assert (outcome.status, outcome.error, outcome.hint) == came_to
+
+
+def test_a_start_that_nobody_can_wait_for_any_longer_may_still_come_up() -> None:
+    outcome = ending.given_up(to_start(), upid="UPID:x", waited=9, why="it took too long")
+    assert outcome.hint == "it may still come up; --deadline gives the whole run more time"
+
+
+@pytest.mark.parametrize("status", list(OutcomeStatus))
+def test_a_guest_that_did_not_obey_in_time_may_obey_later_and_nobody_else_need_have_wanted_that(status: OutcomeStatus) -> None:
+    open_ended = status in (OutcomeStatus.TIMED_OUT, OutcomeStatus.UNKNOWN, OutcomeStatus.STARTED)
+    assert ending.may_still_obey(Outcome(action=action(), status=status)) is open_ended
+    assert not ending.may_still_obey(Outcome(action=to_start(), status=status))
