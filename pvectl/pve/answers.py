@@ -39,6 +39,7 @@ class QuorumDevice(Struct, frozen=True, kw_only=True):
     """The vote of an outside machine, as one node sees it; `state` is PVE's word, "Connected" when it counts, None without a device."""
 
     state: str | None = None
+    algorithm: str | None = None
 
 
 class AclEntry(Struct, frozen=True, kw_only=True):
@@ -118,3 +119,70 @@ class ActiveTask(Struct, frozen=True, kw_only=True):
     @property
     def is_running(self) -> bool:
         return self.endtime is None and self.status in (None, "RUNNING")
+
+
+class CorosyncNode(Struct, frozen=True, kw_only=True):
+    """A member as corosync's node list has it; `addresses` are those of its links."""
+
+    name: str
+    votes: int
+    addresses: tuple[str, ...] = ()
+
+
+class NodeNow(Struct, frozen=True, kw_only=True):
+    """How a node is at this moment, told by itself; `uptime` in seconds."""
+
+    uptime: int
+
+
+class VzdumpJob(Struct, frozen=True, kw_only=True):
+    """A backup job. `vmids` None: all guests but `exclude`, or those of `pool`; `next_run` in seconds since the epoch."""
+
+    id: str
+    enabled: bool
+    node: str | None = None
+    vmids: frozenset[int] | None = None
+    all: bool = False
+    exclude: frozenset[int] = frozenset()
+    pool: str | None = None
+    next_run: int | None = None
+    schedule: str | None = None
+    storage: str | None = None
+
+
+class Replication(Struct, frozen=True, kw_only=True):
+    """A replication job as configured, or as a node it starts from says it fares; `pid` while it runs, times in seconds since the epoch."""
+
+    id: str
+    guest: int
+    target: str
+    source: str | None = None
+    disable: bool = False
+    pid: int | None = None
+    next_sync: int | None = None
+
+
+class CephDaemon(Struct, frozen=True, kw_only=True):
+    """A Ceph daemon: `kind` is osd, mon, mgr or mds; `host` None where Ceph has forgotten it."""
+
+    kind: str
+    id: str
+    host: str | None = None
+
+
+class StorageConfig(Struct, frozen=True, kw_only=True):
+    """A storage of storage.cfg; `servers` are the machines it comes from, empty for a local one."""
+
+    storage: str
+    type: str
+    servers: tuple[str, ...] = ()
+    disable: bool = False
+
+
+class Sample(Struct, frozen=True, kw_only=True):
+    """One row of a guest's round-robin data: `time` in seconds since the epoch, `cpu` a ratio, the others bytes per second."""
+
+    time: int
+    cpu: float | None = None
+    netin: float | None = None
+    netout: float | None = None

@@ -3,49 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from proxmoxer.core import ProxmoxResource
 
+from pvectl.core.evidence import HaStatus, Task
 from pvectl.core.model import Guest, Node
+from pvectl.core.text import clean
 from pvectl.errors import PvectlError, UsageError
-from pvectl.pve import failures, parallel, paths, rows, strict_json
+from pvectl.pve import failures, parallel, paths, rows, strict_json, surroundings
 from pvectl.pve.answers import (
     AclEntry,
     ActiveTask,
+    CephDaemon,
     ClusterOptions,
     ClusterStatus,
+    CorosyncNode,
     GuestConfig,
     GuestNow,
     HaResource,
     NodeConfig,
+    NodeNow,
     QuorumDevice,
+    Replication,
     Resources,
+    Sample,
+    StorageConfig,
     Version,
+    VzdumpJob,
 )
+from pvectl.pve.fields import Row
 from pvectl.pve.line import Answer
 from pvectl.pve.tasks import TaskState, Upid, parse_upid
 from pvectl.pve.transport import Connection, Deadline, Exchange, Session
 
+if TYPE_CHECKING:
+    from pvectl.pve.watch import Watch
+
 __all__ = [
     "AclEntry",
     "ActiveTask",
+    "CephDaemon",
     "ClusterOptions",
     "ClusterStatus",
+    "CorosyncNode",
     "GuestConfig",
     "GuestNow",
     "HaResource",
     "NodeConfig",
     "ProxmoxClient",
     "QuorumDevice",
+    "Replication",
     "Resources",
+    "Sample",
+    "StorageConfig",
     "TaskState",
     "Upid",
     "Version",
+    "VzdumpJob",
 ]
 
 T = TypeVar("T")
+_LONGEST_MAC = 60
 
 # a guest under the HA manager is handed over to it (qemu-server PVE/API2/Qemu.pm, pve-container PVE/API2/LXC/Status.pm)
 _WORK = {
@@ -66,6 +87,7 @@ class ProxmoxClient:
     ) -> None:
         self.connection = connection
         self.read_only = read_only
+        self._deadline = deadline
         self._session = Session(connection, deadline=deadline, read_only=read_only, on_exchange=on_exchange)
         self._api: Any = ProxmoxResource(base_url="/api2/json", session=self._session, serializer=_Undecoded())  # type: ignore[no-untyped-call]
 
@@ -119,6 +141,21 @@ class ProxmoxClient:
         """What each call answers, in order, or the error it raised; at most 8 at a time, each on a connection of its own."""
         return parallel.in_parallel(calls, workers=workers)
 
+    def time_left(self) -> float:
+        """Seconds this run may still take."""
+        return self._deadline.left()
+
+    def within(self, seconds: float) -> AbstractContextManager[None]:
+        """Whatever this thread asks meanwhile has to be answered within so many seconds, or by the run's own deadline."""
+        return self._deadline.in_this_thread(seconds)
+
+    @property
+    def watch(self) -> Watch:
+        """What only the monitor asks."""
+        from pvectl.pve.watch import Watch
+
+        return Watch(self._api)
+
     # the cluster
 
     def version(self) -> Version:
@@ -139,7 +176,11 @@ class ProxmoxClient:
 
     def votes(self) -> Mapping[str, int]:
         """The votes of each member of the cluster; a standalone host has none."""
-        return rows.votes(_rows(self._api.cluster.config.nodes.get()), what="/cluster/config/nodes")
+        return {node.name: node.votes for node in self.corosync_nodes()}
+
+    def corosync_nodes(self) -> tuple[CorosyncNode, ...]:
+        """The members as corosync knows them, with their votes and addresses; a standalone host has none."""
+        return surroundings.corosync_nodes(_rows(self._api.cluster.config.nodes.get()), what="/cluster/config/nodes")
 
     def quorum_device(self) -> QuorumDevice:
         return rows.quorum_device(_data(self._api.cluster.config.qdevice.get()), what="/cluster/config/qdevice")
@@ -149,6 +190,38 @@ class ProxmoxClient:
 
     def ha_resources(self) -> tuple[HaResource, ...]:
         return rows.ha_resources(_rows(self._api.cluster.ha.resources.get()), what="/cluster/ha/resources")
+
+    def ha_status(self) -> HaStatus:
+        """The HA manager's own page, which knows of a lost quorum when `/cluster/status` does not yet."""
+        return surroundings.ha_status(_rows(self._api.cluster.ha.status.current.get()), what="/cluster/ha/status/current")
+
+    def cluster_tasks(self) -> tuple[tuple[str, Task], ...]:
+        """What each node broadcasts of its tasks, at most 25 of a node; nothing at all without Sys.Audit on /."""
+        return surroundings.cluster_tasks(_rows(self._api.cluster.tasks.get()), what="/cluster/tasks")
+
+    def backup_jobs(self) -> tuple[VzdumpJob, ...]:
+        return surroundings.vzdump_jobs(_rows(self._api.cluster.backup.get()), what="/cluster/backup")
+
+    def replication_jobs(self) -> tuple[Replication, ...]:
+        """Every replication job, as configured; without its state, which only the node it starts from tells."""
+        return surroundings.replication(_rows(self._api.cluster.replication.get()), what="/cluster/replication")
+
+    def ceph_nodes(self) -> frozenset[str]:
+        """The nodes Ceph is installed on, which every node tells, with Ceph or without."""
+        answer = self._api.cluster.ceph.metadata.get(scope="versions")
+        return surroundings.ceph_versions(_data(answer), what="/cluster/ceph/metadata?scope=versions")
+
+    def ceph_daemons(self) -> tuple[CephDaemon, ...]:
+        return surroundings.ceph_daemons(_data(self._api.cluster.ceph.metadata.get()), what="/cluster/ceph/metadata")
+
+    def ceph_safe_to_stop(self, node: str, daemon: CephDaemon) -> bool:
+        """Whether Ceph would survive the loss of this one daemon, in its own opinion."""
+        answer = self._node(node).ceph("cmd-safety").get(service=daemon.kind, id=daemon.id, action="stop")
+        return surroundings.ceph_safe(_data(answer), what=f"/nodes/{node}/ceph/cmd-safety")
+
+    def storages(self) -> tuple[StorageConfig, ...]:
+        """storage.cfg, as far as this token may see it."""
+        return surroundings.storages(_rows(self._api.storage.get()), what="/storage")
 
     def permissions(self, path: str | None = None, userid: str | None = None) -> Mapping[str, Mapping[str, bool]]:
         """Path to privilege to whether it propagates. Without `path` PVE leaves out what is not held and most of what is inherited."""
@@ -164,16 +237,36 @@ class ProxmoxClient:
 
     def node_guests(self, node: str, *, full: bool = False) -> tuple[Guest, ...]:
         """The guests on a node, told by the node itself and so as fresh as can be; `full` tells paused from running."""
-        found: tuple[Guest, ...] = ()
-        for kind in ("qemu", "lxc"):
-            more = {"full": 1} if full and kind == "qemu" else {}
-            answer = self._node(node)(kind).get(**more)
-            found += rows.node_guests(_rows(answer), node=node, kind=kind, what=f"/nodes/{node}/{kind}")
-        return found
+        return self.guests_of_kind(node, "qemu", full=full) + self.guests_of_kind(node, "lxc")
+
+    def guests_of_kind(self, node: str, kind: str, *, full: bool = False) -> tuple[Guest, ...]:
+        """The node's VMs ("qemu") or containers ("lxc"), told by the node itself."""
+        answer = self._node(node)(kind).get(**({"full": 1} if full and kind == "qemu" else {}))
+        return rows.node_guests(_rows(answer), node=node, kind=kind, what=f"/nodes/{node}/{kind}")
 
     def netstat(self, node: str) -> frozenset[int]:
         """The running guests that have a network card, whether this token may see them or not."""
         return rows.netstat(_rows(self._node(node).netstat.get()), what=f"/nodes/{node}/netstat")
+
+    def node_now(self, node: str) -> NodeNow:
+        """How the node is at this moment, told by itself."""
+        return surroundings.node_now(_data(self._node(node).status.get()), what=f"/nodes/{node}/status")
+
+    def node_tasks(self, node: str, *, limit: int) -> tuple[Task, ...]:
+        """The node's task list, the running ones first, then the ended ones, the latest first; of others only with Sys.Audit there.
+
+        `since` is no help: it looks at the start, and hides what has been running for long (pve-manager PVE/API2/Tasks.pm).
+        """
+        answer = self._node(node).tasks.get(source="all", limit=limit)
+        return surroundings.node_tasks(_rows(answer), node=node, what=f"/nodes/{node}/tasks")
+
+    def node_replication(self, node: str) -> tuple[Replication, ...]:
+        """How the replication jobs fare that start from the node."""
+        return surroundings.replication(_rows(self._node(node).replication.get()), what=f"/nodes/{node}/replication")
+
+    def other_entry(self, node: str) -> bool:
+        """Whether an API host other than this node answers, so that one can see what becomes of it; one request for each host asked."""
+        return self._session.answers_beside(node)
 
     def node_time(self, node: str) -> int:
         """The node's clock, in seconds since the epoch."""
@@ -186,6 +279,28 @@ class ProxmoxClient:
         """Tasks that are running on a node, or were until a moment ago; without Sys.Audit there, only this token's own."""
         # limit=0 is an empty list there, not "all" (recorded on PVE 9.2)
         return rows.active_tasks(_rows(self._node(node).tasks.get(source="active", limit=500)), what=f"/nodes/{node}/tasks")
+
+    def power_off(self, node: str) -> None:
+        """Ask the node to power off. PVE checks nothing and hands out no task; it begins two seconds later (pve-manager PVE/API2/Nodes.pm).
+
+        Raises:
+            ApiRefusal: PVE says no.
+            OutcomeUnknown: the answer never came.
+        """
+        if _data(self._node(node).status.post(command="shutdown")) is not None:
+            raise failures.unclear(f"power-off of {node} was answered with something Proxmox VE does not say", subject=f"node/{node}")
+
+    def wake_on_lan(self, node: str) -> str:
+        """Let the node that answers send a wake-up call to another; gives the MAC address it went to (pve-manager PVE/API2/Nodes.pm).
+
+        Raises:
+            ApiRefusal: PVE says no, also when the node's configuration has no address.
+            OutcomeUnknown: the answer never came.
+        """
+        mac = _data(self._node(node).wakeonlan.post())
+        if not isinstance(mac, str):
+            raise failures.unclear(f"the wake-up call for {node} was answered without an address", subject=f"node/{node}")
+        return clean(mac[:_LONGEST_MAC])
 
     # guests
 
@@ -216,9 +331,15 @@ class ProxmoxClient:
         """
         return self._started(self._guest(guest).status.shutdown, guest, "shutdown", timeout=timeout, forceStop=force_stop or None)
 
-    def start(self, guest: Guest) -> Upid:
-        """Start the guest; see `shutdown`."""
-        return self._started(self._guest(guest).status.start, guest, "start")
+    def start(self, guest: Guest, *, timeout: int | None = None) -> Upid:
+        """Start the guest; see `shutdown`. Only a VM's start knows a `timeout`; for a container it is left out."""
+        within = timeout if guest.type == "qemu" else None
+        return self._started(self._guest(guest).status.start, guest, "start", timeout=within)
+
+    def guest_samples(self, guest: Guest) -> tuple[Sample, ...]:
+        """The highest values of each minute of the last hour: averages would smooth a burst away."""
+        answer = self._guest(guest).rrddata.get(timeframe="hour", cf="MAX")
+        return surroundings.samples(_rows(answer), what=f"/nodes/{guest.node}/{guest.type}/{guest.vmid}/rrddata")
 
     def task(self, upid: Upid) -> TaskState:
         """How a task stands; its own node is asked, wherever the guest is by now."""
@@ -260,5 +381,5 @@ def _data(answer: Answer) -> Any:
     return strict_json.anything(answer.body)
 
 
-def _rows(answer: Answer) -> list[rows.Row]:
+def _rows(answer: Answer) -> list[Row]:
     return strict_json.rows(answer.body)

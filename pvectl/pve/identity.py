@@ -13,6 +13,7 @@ from pvectl.pve import strict_json
 from pvectl.pve.line import Answer
 from pvectl.pve.strict_json import shown
 
+STATUS = "/api2/json/cluster/status"
 _FORBIDDEN = 403
 _OK = 200
 
@@ -46,15 +47,13 @@ def read_identity(get: Callable[[str], Answer]) -> tuple[Identity | None, int]:
 
     `/cluster/status` needs Sys.Audit on /; the names of all nodes are shown to everyone (pve-manager PVE/API2/Nodes.pm).
     """
-    answer = get("/api2/json/cluster/status")
+    answer = get(STATUS)
     if answer.status_code == _OK:
-        rows = strict_json.rows(answer.body)
-        named = next((row for row in rows if row.get("type") == "cluster"), None)
-        nodes = frozenset(_word(row, "name") for row in rows if row.get("type") != "cluster")
+        name, nodes = _members(answer)
         if not nodes:
             return None, _OK
-        if named is not None:
-            return Identity(_word(named, "name"), nodes), _OK
+        if name is not None:
+            return Identity(name, nodes), _OK
     elif answer.status_code == _FORBIDDEN:
         nodes = frozenset()
     else:
@@ -66,6 +65,32 @@ def read_identity(get: Callable[[str], Answer]) -> tuple[Identity | None, int]:
     nodes = nodes or frozenset(_word(row, "node") for row in rows)
     certificates = frozenset((_word(row, "node"), _word(row, "ssl_fingerprint")) for row in rows if row.get("ssl_fingerprint"))
     return Identity(None, nodes, certificates) if nodes else None, _OK
+
+
+def named_identity(answer: Answer) -> Identity | None:
+    """What an answer for `/cluster/status` tells by itself: a cluster with its name; None where more has to be asked."""
+    if answer.status_code != _OK:
+        return None
+    try:
+        name, nodes = _members(answer)
+    except ProtocolError:
+        return None
+    return Identity(name, nodes) if name is not None and nodes else None
+
+
+def local_node(answer: Answer) -> str | None:
+    """Which node answered a question for `/cluster/status`; None where it does not say."""
+    if answer.status_code != _OK:
+        return None
+    rows = [row for row in strict_json.rows(answer.body) if row.get("type") == "node" and row.get("local") in (1, "1")]
+    return _word(rows[0], "name") if len(rows) == 1 else None
+
+
+def _members(answer: Answer) -> tuple[str | None, frozenset[str]]:
+    rows = strict_json.rows(answer.body)
+    named = next((row for row in rows if row.get("type") == "cluster"), None)
+    nodes = frozenset(_word(row, "name") for row in rows if row.get("type") != "cluster")
+    return _word(named, "name") if named is not None and nodes else None, nodes
 
 
 def _word(row: dict[str, Any], field: str) -> str:

@@ -155,7 +155,11 @@ class Line:
         if sock is None:
             raise Broken("the connection is closed", sent=False)
         keep = False
-        limit.check()
+        try:
+            limit.check()
+        except DeadlineExceeded:
+            self.close()
+            raise
         within = limit.within(ANSWER_S)
         inflow = _Inflow(sock, within)
         reader = _Reader(inflow)

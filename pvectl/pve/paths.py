@@ -13,6 +13,7 @@ MAX_VMID = 999_999_999
 # pve-common JSONSchema.pm, format pve-node; \Z, because Perl's and Python's $ let a newline through
 _NODE = r"\A[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?\Z"
 # pve-common JSONSchema.pm, format pve-storage-id
+_STORAGE = r"\A[a-zA-Z][a-zA-Z0-9_.-]*[a-zA-Z0-9]\Z"
 _BELOW_API = re.compile(r"\A/api2/json(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~:@!%-]+)+\Z")
 
 
@@ -24,6 +25,17 @@ def node_id(name: str) -> str:
     """
     if re.match(_NODE, name) is None:
         raise ProtocolError(f"{shown(name)} is not the name of a node")
+    return name
+
+
+def storage_id(name: str) -> str:
+    """A storage's name, as it may stand in a path.
+
+    Raises:
+        ProtocolError: PVE has no such name.
+    """
+    if re.match(_STORAGE, name) is None:
+        raise ProtocolError(f"{shown(name)} is not the name of a storage")
     return name
 
 

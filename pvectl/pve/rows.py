@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import gc
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
-
-import msgspec
+from typing import Any
 
 from pvectl.core import tags
 from pvectl.core.model import Guest, Node, Storage
@@ -28,13 +26,10 @@ from pvectl.pve.answers import (
     Resources,
     Version,
 )
+from pvectl.pve.fields import Row, all_of, as_truth, maybe_truth_of, object_of, text_of, truth_of
 from pvectl.pve.strict_json import shown
 from pvectl.pve.tasks import TaskState, Upid
 
-T = TypeVar("T")
-Row = dict[str, Any]
-
-_TRUTH = {0: False, 1: True, "0": False, "1": True}
 _LONGEST_LINE = 2000
 _DIGITS = r"\A[0-9]{1,9}\Z"
 _GUEST_TYPES = ("qemu", "lxc")
@@ -50,7 +45,7 @@ def guests(rows: list[Row], *, what: str) -> tuple[Guest, ...]:
     if not kinds <= {"qemu", "lxc"}:
         rows = [row for row in rows if row.get("type") in _GUEST_TYPES or "vmid" in row]
     _polish(rows, what)
-    return _all(rows, Guest, what)
+    return all_of(rows, Guest, what)
 
 
 def resources(rows: list[Row], *, what: str) -> Resources:
@@ -65,21 +60,21 @@ def resources(rows: list[Row], *, what: str) -> Resources:
         elif kind in of_kind:
             of_kind[kind].append(row)
     seen = guests(of_kind["guest"], what=what)
-    members: dict[str, set[int]] = {_text(row, "pool", what): set() for row in of_kind["pool"]}
+    members: dict[str, set[int]] = {text_of(row, "pool", what): set() for row in of_kind["pool"]}
     for guest in seen:
         if guest.pool is not None:
             members.setdefault(guest.pool, set()).add(guest.vmid)
     return Resources(
         guests=seen,
         nodes=nodes(of_kind["node"], what=what),
-        storages=_all([_storage(row, what) for row in of_kind["storage"]], Storage, what),
+        storages=all_of([_storage(row, what) for row in of_kind["storage"]], Storage, what),
         pools={name: frozenset(vmids) for name, vmids in members.items()},
     )
 
 
 def nodes(rows: list[Row], *, what: str) -> tuple[Node, ...]:
     """Rows of `/nodes`, and the node rows of `/cluster/resources`; their `id` is a path, not a number."""
-    return _all([{**row, "name": row.get("node"), "id": None, "local": None} for row in rows], Node, what)
+    return all_of([{**row, "name": row.get("node"), "id": None, "local": None} for row in rows], Node, what)
 
 
 def node_guests(rows: list[Row], *, node: str, kind: str, what: str) -> tuple[Guest, ...]:
@@ -91,7 +86,7 @@ def node_guests(rows: list[Row], *, node: str, kind: str, what: str) -> tuple[Gu
         {**row, "node": node, "type": kind, "maxcpu": row.get("cpus"), "status": row.get("qmpstatus") or row.get("status")} for row in rows
     ]
     _polish(named, what)
-    return _all(named, Guest, what)
+    return all_of(named, Guest, what)
 
 
 def cluster_status(rows: list[Row], *, what: str) -> ClusterStatus:
@@ -100,10 +95,10 @@ def cluster_status(rows: list[Row], *, what: str) -> ClusterStatus:
     members = [
         {
             "name": row.get("name"),
-            "status": "online" if _truth(row, "online", what) else "offline",
+            "status": "online" if truth_of(row, "online", what) else "offline",
             "id": row.get("nodeid"),
             "ip": row.get("ip"),
-            "local": _maybe_truth(row, "local", what),
+            "local": maybe_truth_of(row, "local", what),
         }
         for row in rows
         if row.get("type") == "node"
@@ -112,37 +107,28 @@ def cluster_status(rows: list[Row], *, what: str) -> ClusterStatus:
         raise ProtocolError(f"{what}: {len(clusters)} cluster rows and {len(members)} node rows make no sense")
     cluster = clusters[0] if clusters else None
     return ClusterStatus(
-        name=_text(cluster, "name", what) if cluster is not None else None,
+        name=text_of(cluster, "name", what) if cluster is not None else None,
         standalone=cluster is None,
-        quorate=_truth(cluster, "quorate", what) if cluster is not None else None,
-        nodes=_all(members, Node, what),
+        quorate=truth_of(cluster, "quorate", what) if cluster is not None else None,
+        nodes=all_of(members, Node, what),
     )
-
-
-def votes(rows: list[Row], *, what: str) -> dict[str, int]:
-    """Rows of `/cluster/config/nodes`, where numbers are text."""
-    found: dict[str, int] = {}
-    for row in rows:
-        count = row.get("quorum_votes")
-        if not (type(count) is int and count >= 0) and not (isinstance(count, str) and re.match(_DIGITS, count)):
-            raise ProtocolError(f"{what}: quorum_votes is {shown(count)}")
-        found[_text(row, "name" if "name" in row else "node", what)] = int(count)
-    return found
 
 
 def quorum_device(data: Any, *, what: str) -> QuorumDevice:
     """`/cluster/config/qdevice`, which is empty without one."""
-    row = _object(data, what)
-    return QuorumDevice(state=_text(row, "State", what) if row else None)
+    row = object_of(data, what)
+    if not row:
+        return QuorumDevice()
+    return QuorumDevice(state=text_of(row, "State", what), algorithm=text_of(row, "Algorithm", what) if "Algorithm" in row else None)
 
 
 def version(data: Any, *, what: str) -> Version:
-    row = _object(data, what)
-    full = _text(row, "version", what)
+    row = object_of(data, what)
+    full = text_of(row, "version", what)
     major = full.partition(".")[0]
     if re.match(_DIGITS, major) is None:
         raise ProtocolError(f"{what}: version is {shown(full)}")
-    return Version(version=clean(full[:_LONGEST_LINE]), release=_text(row, "release", what), major=int(major))
+    return Version(version=clean(full[:_LONGEST_LINE]), release=text_of(row, "release", what), major=int(major))
 
 
 def permissions(data: Any, *, what: str) -> dict[str, dict[str, bool]]:
@@ -151,30 +137,30 @@ def permissions(data: Any, *, what: str) -> dict[str, dict[str, bool]]:
     An empty hash may come as an empty list, as Perl has it.
     """
     return {
-        path: {privilege: _as_truth(flag, privilege, what) for privilege, flag in _object(held, what).items()}
-        for path, held in _object(data, what).items()
+        path: {privilege: as_truth(flag, privilege, what) for privilege, flag in object_of(held, what).items()}
+        for path, held in object_of(data, what).items()
     }
 
 
 def acl(rows: list[Row], *, what: str) -> tuple[AclEntry, ...]:
-    return _all([{**row, "propagate": _truth(row, "propagate", what)} for row in rows], AclEntry, what)
+    return all_of([{**row, "propagate": truth_of(row, "propagate", what)} for row in rows], AclEntry, what)
 
 
 def cluster_options(data: Any, *, what: str) -> ClusterOptions:
-    row = _object(data, what)
-    style = _object(row.get("tag-style") or {}, what)
-    access = _object(row.get("user-tag-access") or {}, what)
-    ha = _object(row.get("ha") or {}, what)
+    row = object_of(data, what)
+    style = object_of(row.get("tag-style") or {}, what)
+    access = object_of(row.get("user-tag-access") or {}, what)
+    ha = object_of(row.get("ha") or {}, what)
     found = {
         "tag_ordering": style.get("ordering"),
-        "tags_case_sensitive": _maybe_truth(style, "case-sensitive", what) or False,
+        "tags_case_sensitive": maybe_truth_of(style, "case-sensitive", what) or False,
         "registered_tags": row.get("registered-tags"),
         "allowed_tags": row.get("allowed-tags"),
         "user_allow": access.get("user-allow"),
         "user_allow_list": access.get("user-allow-list"),
         "ha_shutdown_policy": ha.get("shutdown_policy"),
     }
-    return _all([found], ClusterOptions, what)[0]
+    return all_of([found], ClusterOptions, what)[0]
 
 
 def netstat(rows: list[Row], *, what: str) -> frozenset[int]:
@@ -189,44 +175,44 @@ def netstat(rows: list[Row], *, what: str) -> frozenset[int]:
 
 
 def node_time(data: Any, *, what: str) -> int:
-    seconds = _object(data, what).get("time")
+    seconds = object_of(data, what).get("time")
     if type(seconds) is not int:
         raise ProtocolError(f"{what}: time is {shown(seconds)}")
     return seconds
 
 
 def node_config(data: Any, *, what: str) -> NodeConfig:
-    return _all([_object(data, what)], NodeConfig, what)[0]
+    return all_of([object_of(data, what)], NodeConfig, what)[0]
 
 
 def guest_config(data: Any, *, what: str) -> GuestConfig:
-    row = _object(data, what)
+    row = object_of(data, what)
     raw = row.get("tags")
     if raw is not None and not isinstance(raw, str):
         raise ProtocolError(f"{what}: tags is {shown(raw)}")
-    return GuestConfig(digest=_text(row, "digest", what), tags_raw=raw, options={key: row[key] for key in row if key != "digest"})
+    return GuestConfig(digest=text_of(row, "digest", what), tags_raw=raw, options={key: row[key] for key in row if key != "digest"})
 
 
 def guest_now(data: Any, *, vmid: int, what: str) -> GuestNow:
     """`status/current`, which names the guest it is about."""
-    row = _object(data, what)
+    row = object_of(data, what)
     if row.get("vmid") not in (vmid, str(vmid)):
         raise ProtocolError(f"{what}: the answer is about guest {shown(row.get('vmid'))}")
     ha = row.get("ha")
-    managed = _maybe_truth(ha, "managed", what) if isinstance(ha, dict) else None
+    managed = maybe_truth_of(ha, "managed", what) if isinstance(ha, dict) else None
     raw = row.get("tags")
     if raw is not None and not isinstance(raw, str):
         raise ProtocolError(f"{what}: tags is {shown(raw)}")
     split = tuple(sorted(tags.split(raw))) if raw is not None else None
-    return _all([{**row, "ha_managed": managed, "tags": split}], GuestNow, what)[0]
+    return all_of([{**row, "ha_managed": managed, "tags": split}], GuestNow, what)[0]
 
 
 def task_state(data: Any, *, upid: Upid, what: str) -> TaskState:
     """`tasks/UPID/status`, which names the task it is about."""
-    row = _object(data, what)
+    row = object_of(data, what)
     if row.get("upid", upid.text) != upid.text:
         raise ProtocolError(f"{what}: the answer is about another task")
-    status = _text(row, "status", what)
+    status = text_of(row, "status", what)
     if status not in ("running", "stopped"):
         raise ProtocolError(f"{what}: status is {shown(status)}")
     exitstatus = row.get("exitstatus")
@@ -248,11 +234,11 @@ def _line(row: Row) -> str:
 
 
 def ha_resources(rows: list[Row], *, what: str) -> tuple[HaResource, ...]:
-    return _all(rows, HaResource, what)
+    return all_of(rows, HaResource, what)
 
 
 def active_tasks(rows: list[Row], *, what: str) -> tuple[ActiveTask, ...]:
-    return _all([{key: row[key] for key in row if key != "pid"} for row in rows], ActiveTask, what)
+    return all_of([{key: row[key] for key in row if key != "pid"} for row in rows], ActiveTask, what)
 
 
 @contextmanager
@@ -283,60 +269,10 @@ def _polish(rows: Iterable[Row], what: str) -> None:
         elif "tags" in row:
             row["tags"] = ()
         if "template" in row:
-            row["template"] = _maybe_truth(row, "template", what)
+            row["template"] = maybe_truth_of(row, "template", what)
 
 
 def _storage(row: Row, what: str) -> Row:
     content = row.get("content")
     kinds = tuple(sorted(part for part in content.split(",") if part)) if isinstance(content, str) else ()
-    return {**row, "content": kinds, "shared": _maybe_truth(row, "shared", what)}
-
-
-def _all(rows: list[Row], kind: type[T], what: str) -> tuple[T, ...]:
-    try:
-        return msgspec.convert(rows, tuple[kind, ...])  # type: ignore[valid-type]
-    except msgspec.ValidationError:
-        for row in rows:
-            try:
-                msgspec.convert(row, kind)
-            except msgspec.ValidationError as error:
-                name = row.get("vmid") or row.get("name") or row.get("node") or row.get("id") or "a row"
-                raise ProtocolError(f"{what}: {shown(name)}: {_plain(error)}") from None
-        raise
-
-
-def _plain(error: msgspec.ValidationError) -> str:
-    """The field first, then what msgspec says of it: "vmid: Expected `int`, got `str`"."""
-    words, _, where = str(error).partition(" - at `$")
-    field = where.rstrip("`").lstrip(".")
-    return f"{field}: {words}" if field else words
-
-
-def _object(data: Any, what: str) -> Row:
-    if isinstance(data, dict):
-        return data
-    if data == []:
-        return {}
-    raise ProtocolError(f"{what}: not an object")
-
-
-def _text(row: Mapping[str, Any], field: str, what: str) -> str:
-    value = row.get(field)
-    if not isinstance(value, str) or not value:
-        raise ProtocolError(f"{what}: {field} is {'missing' if value is None else shown(value)}")
-    return value
-
-
-def _truth(row: Mapping[str, Any], field: str, what: str) -> bool:
-    return _as_truth(row.get(field), field, what)
-
-
-def _maybe_truth(row: Mapping[str, Any], field: str, what: str) -> bool | None:
-    return None if row.get(field) is None else _truth(row, field, what)
-
-
-def _as_truth(value: object, field: str, what: str) -> bool:
-    found = _TRUTH.get(value) if isinstance(value, int | str) else None
-    if found is None:
-        raise ProtocolError(f"{what}: {field} is {'missing' if value is None else shown(value)}")
-    return found
+    return {**row, "content": kinds, "shared": maybe_truth_of(row, "shared", what)}

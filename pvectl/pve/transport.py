@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -14,11 +12,12 @@ import msgspec
 from msgspec import Struct
 
 from pvectl.core.text import clean
-from pvectl.errors import ApiRefusal, ConfigError, DeadlineExceeded, ProtocolError, PvectlError, TlsFailure, Unavailable, WriteForbidden
+from pvectl.errors import ApiRefusal, DeadlineExceeded, ProtocolError, PvectlError, TlsFailure, Unavailable, WriteForbidden
 from pvectl.pve import failures, paths, strict_json
+from pvectl.pve.belonging import Belonging, Unvouched
 from pvectl.pve.connection import Connection, Trust
 from pvectl.pve.deadline import Deadline
-from pvectl.pve.identity import Identity, read_identity
+from pvectl.pve.identity import STATUS, local_node
 from pvectl.pve.line import Answer, Broken, Line
 from pvectl.pve.pool import Pool
 
@@ -38,7 +37,6 @@ IDLE_WRITE_S = 2.0
 Parameters = Mapping[str, "str | int | bool | list[str] | tuple[str, ...] | None"]
 _OK = range(200, 300)
 _REDIRECT = range(300, 400)
-_CLIENT_FAULTS = range(400, 500)
 _TIMED_OUT = 408
 _LAST_KNOWN = 505
 """From here on no status says that nothing was done, but for those PVE itself answers with."""
@@ -71,13 +69,7 @@ class Session:
         self._on_exchange = on_exchange
         self._pool = Pool(connection.trust)
         self._dead: set[Host] = set()
-        self._lock = threading.Lock()
-        self._home: Host | None = None
-        self._identity: Identity | None = None
-        self._first = threading.Lock()
-        self._told_identity = threading.Lock()
-        self._has_told = False
-        self._same: set[Host] = set()
+        self._belonging = Belonging(self._hosts, self._get, dead=self._dead)
 
     def __repr__(self) -> str:
         return f"Session({self._connection.cluster})"
@@ -96,11 +88,31 @@ class Session:
         query = encoded(params)
         target = f"{url}?{query}" if query else url
         if method == "GET":
-            self._learn_identity()
+            self._belonging.learn()
             return self._read(url, target)
         self._forbid_writes(method, url)
-        self._learn_identity()
+        self._belonging.learn()
         return self._write(method, url, target, encoded(data).encode("ascii"))
+
+    def answers_beside(self, node: str) -> bool:
+        """Whether one of the hosts is another node than this one, answers, and belongs to the same cluster.
+
+        Raises:
+            ConfigError: a host is of another cluster.
+            DeadlineExceeded: no time is left.
+        """
+        for host in self._in_order(dead_too=True):
+            try:
+                answer = self._ask(host, STATUS)
+                teller = local_node(answer)
+            except (Unvouched, ProtocolError):
+                continue
+            except (Broken, TlsFailure):
+                self._dead.add(host)
+                continue
+            if teller is not None and teller != node:
+                return True
+        return False
 
     def _forbid_writes(self, method: str, path: str) -> None:
         asked = f"{method} {path.removeprefix('/api2/json')}"
@@ -121,7 +133,7 @@ class Session:
             for host in self._in_order(dead_too=turn > 0):
                 try:
                     answer = self._ask(host, target)
-                except _Unvouched as fault:
+                except Unvouched as fault:
                     trouble.note(host, fault.why)
                     continue
                 except (Broken, TlsFailure) as fault:
@@ -150,7 +162,7 @@ class Session:
         for other in others or [host]:
             try:
                 return other, self._ask(other, target)
-            except _Unvouched:
+            except Unvouched:
                 continue
             except DeadlineExceeded:
                 raise
@@ -162,12 +174,12 @@ class Session:
         """One GET from one host, which is the first of its run or has been proven to be of the same cluster.
 
         Raises:
-            _Unvouched: there is no telling whether it is; it was not asked.
+            Unvouched: there is no telling whether it is; it was not asked.
         """
-        with self._one_by_one_at_first():
-            self._prove_same_cluster(host)
+        with self._belonging.one_by_one_at_first():
+            self._belonging.prove(host)
             answer = self._get(host, target)
-            self._settle(host, answer)
+            self._belonging.settle(host, target, answer)
         return answer
 
     def _get(self, host: Host, target: str) -> Answer:
@@ -181,7 +193,7 @@ class Session:
         return self._exchange(self._pool.fresh(host, self._deadline), "GET", target)
 
     def _write(self, method: str, path: str, target: str, form: bytes) -> Answer:
-        with self._one_by_one_at_first():
+        with self._belonging.one_by_one_at_first():
             return self._write_once(method, path, target, form)
 
     def _write_once(self, method: str, path: str, target: str, form: bytes) -> Answer:
@@ -194,7 +206,7 @@ class Session:
             raise
         try:
             answer = self._exchange(line, method, target, form)
-            self._settle(host, answer)
+            self._belonging.settle(host, target, answer)
             if answer.status_code in _OK:
                 self._judged(host, method, path, answer)
                 strict_json.anything(answer.body)
@@ -218,9 +230,9 @@ class Session:
         trouble = _Trouble()
         for host in self._in_order(dead_too=True):
             try:
-                self._prove_same_cluster(host)
+                self._belonging.prove(host)
                 return self._pool.resting(host, at_most_s=IDLE_WRITE_S) or self._pool.fresh(host, self._deadline)
-            except _Unvouched as fault:
+            except Unvouched as fault:
                 trouble.note(host, fault.why)
             except (Broken, TlsFailure) as fault:
                 self._dead.add(host)
@@ -269,7 +281,7 @@ class Session:
     def _in_order(self, *, dead_too: bool) -> Iterator[Host]:
         """The hosts worth asking, the one that answered before first; the dead last, or when nobody else is left."""
         dead = self._dead.copy()
-        live = sorted((host for host in self._hosts if host not in dead), key=lambda host: host != self._home)
+        live = sorted((host for host in self._hosts if host not in dead), key=lambda host: host != self._belonging.home)
         yield from live
         if dead_too or not live:
             yield from (host for host in self._hosts if host in dead)
@@ -279,85 +291,6 @@ class Session:
         jitter = 0.5 + os.urandom(1)[0] / 512
         time.sleep(min(PAUSE_S * 2**turn * jitter, self._deadline.left()))
         self._deadline.check()
-
-    @contextmanager
-    def _one_by_one_at_first(self) -> Iterator[None]:
-        """Until one host stands for the cluster, two threads could each take another for it."""
-        if len(self._hosts) == 1 or self._home is not None:
-            yield
-            return
-        with self._first:
-            if self._home is None:
-                yield
-                return
-        yield
-
-    def _settle(self, host: Host, answer: Answer) -> None:
-        """The first host that answers for itself stands for the cluster from now on."""
-        with self._lock:
-            if self._home is None and answer.status_code not in failures.BAD_GATEWAY:
-                self._home = host
-                self._same.add(host)
-
-    def _learn_identity(self) -> None:
-        """Before the second request of a run that has another host to turn to, ask the first which cluster it belongs to.
-
-        Afterwards it may be too late: it may be dead. A run of one request, or with one host, never asks.
-        """
-        home = self._home
-        if home is None or len(self._hosts) == 1 or self._has_told:
-            return
-        with self._told_identity:
-            if self._has_told:
-                return
-            try:
-                self._identity, status = read_identity(lambda path: self._get(home, path))
-            except (Broken, TlsFailure, ProtocolError):
-                return
-            # a fault that passes is no last word: the next request asks once more
-            self._has_told = self._identity is not None or status in _CLIENT_FAULTS
-
-    def _prove_same_cluster(self, host: Host) -> None:
-        """Nothing is asked of a second host before it has told that it belongs to the first one's cluster.
-
-        Raises:
-            ConfigError: it belongs to another.
-            _Unvouched: there is no telling, so the next host may be tried.
-            Broken, TlsFailure, DeadlineExceeded: it does not answer.
-        """
-        with self._lock:
-            home = self._home
-            if home is None or host in self._same:
-                return
-        if home not in self._dead:
-            self._learn_identity()
-        known = self._identity
-        if known is None:
-            words = f"{home.label} stopped answering before it told which cluster it belongs to, so {host.label} was not asked in its place"
-            raise _Unvouched(Unavailable(words, subject=home.subject))
-        try:
-            other, _ = read_identity(lambda path: self._get(host, path))
-        except ProtocolError as error:
-            raise _Unvouched(error) from None
-        if other is None:
-            words = f"{host.label} does not tell which cluster it belongs to, so it was not asked"
-            raise _Unvouched(Unavailable(words, subject=host.subject))
-        if not known.is_same_as(other):
-            raise ConfigError(
-                f"{home.label} and {host.label} are not of one cluster: {known} and {other}",
-                hint="the hosts of one entry in proxmox.yml are entry points of one cluster",
-                subject=host.subject,
-            )
-        with self._lock:
-            self._same.add(host)
-
-
-class _Unvouched(Exception):
-    """A host that has not told to which cluster it belongs, or not so that anybody could tell; `why` is what a person is told."""
-
-    def __init__(self, why: PvectlError) -> None:
-        super().__init__(why.message)
-        self.why = why
 
 
 class _Trouble:

@@ -33,7 +33,7 @@ def status(call: Call) -> dict[str, Any]:
     """GET /cluster/ceph/status."""
     ceph = _ceph(call)
     nodes, osds = call.world.nodes, ceph.get("osds", [])
-    up = [osd for osd in osds if osd.get("up", nodes[osd["host"]].online)]
+    up = [osd for osd in osds if osd.get("up", osd.get("host") in nodes and nodes[osd["host"]].online)]
     mons = [host for host in ceph.get("mons", []) if nodes[host].online]
     down = len(osds) - len(up)
     health = ceph.get("health") or ("HEALTH_WARN" if down or len(mons) < len(ceph.get("mons", [])) else "HEALTH_OK")
@@ -58,11 +58,12 @@ def status(call: Call) -> dict[str, Any]:
 def metadata(call: Call) -> dict[str, Any]:
     """GET /cluster/ceph/metadata: daemons by `id@host`, OSDs as a list; the versions alone are told without Ceph, too."""
     version = (call.world.ceph or {}).get("version", "19.2.3")
-    versions = (
-        {host: {"version": {"str": version, "parts": version.split(".")}} for host in sorted(call.world.nodes)} if call.world.ceph else {}
-    )
+    installed = (call.world.ceph or {}).get("installed", call.world.nodes if call.world.ceph else ())
+    versions = {host: {"version": {"str": version, "parts": version.split(".")}} for host in sorted(installed)}
     if call.params.get("scope") == "versions":
         return {"node": versions}
+    if call.node not in installed:
+        raise died(NOT_INSTALLED)
     ceph = _ceph(call)
 
     def daemons(kind: str) -> dict[str, Any]:
@@ -74,7 +75,11 @@ def metadata(call: Call) -> dict[str, Any]:
         "mon": daemons("mons"),
         "mgr": daemons("mgrs"),
         "mds": daemons("mds"),
-        "osd": [{"id": int(osd["id"]), "hostname": osd["host"], "ceph_version_short": version} for osd in ceph.get("osds", [])],
+        # of a node that died Ceph may have forgotten where it was
+        "osd": [
+            {"id": int(osd["id"]), **({"hostname": osd["host"]} if osd.get("host") else {}), "ceph_version_short": version}
+            for osd in ceph.get("osds", [])
+        ],
         "node": versions,
     }
 

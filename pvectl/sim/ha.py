@@ -154,6 +154,7 @@ def status(call: Call) -> list[dict[str, Any]]:
         rows.append({"id": "master", "type": "master", "node": master, "timestamp": now, "status": text})
     if world.since_9:
         text = "armed (CRM watchdog active)" if active else "standby (CRM watchdog standby)"
+        text = str(world.ha.get("armed", text))
         rows.append({"id": "fencing", "type": "fencing", "node": master, "armed-state": text.split()[0], "status": text})
     if active:
         rows += [_lrm_row(world, node, busy=any(guest.node == node.name for guest in services)) for node in world.members]

@@ -60,6 +60,9 @@ class Guest:
     snapshots: dict[str, dict[str, Any]] = field(default_factory=dict)
     holder: Task | None = None
     """The task that holds the lock file of the configuration."""
+    arriving_at: str | None = None
+    """The node it is being migrated to, where QEMU already has its network devices."""
+    rrd: Mapping[str, Any] = field(default_factory=dict)
     down_due: float | None = None
     """When the guest will have obeyed a request to shut down."""
     changed_at: float = 0.0
@@ -252,7 +255,11 @@ class Storage:
     total: int = 500 * GIB
     used: int = 150 * GIB
     active: int = 1
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """Further lines of storage.cfg: server, export, portal, path, monhost, …"""
     volumes: list[dict[str, Any]] = field(default_factory=list)
+    rrd: dict[str, Any] = field(default_factory=dict)
+    """Series to a number, or to a function of the time."""
     per_node: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Values that differ on one node, such as `{"pve2": {"active": 0}}`."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pvectl.sim.inventory import Guest
@@ -19,11 +21,38 @@ if TYPE_CHECKING:
 QUARTER = 900
 REPLICATION_STATE = ("last_sync", "last_try", "next_sync", "fail_count", "error", "duration", "pid", "running", "last_sync_ago")
 BACKUP_TAKES = 30.0
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 def backup_jobs(call: Call) -> list[dict[str, Any]]:
     """GET /cluster/backup."""
-    return [_backup_job(job, number) for number, job in enumerate(call.world.backup_jobs)]
+    rows = [_backup_job(job, number) for number, job in enumerate(call.world.backup_jobs)]
+    return [row if (due := next_run(str(row["schedule"]), call.world.now)) is None else {"next-run": due, **row} for row in rows]
+
+
+def next_run(schedule: str, now: float) -> int | None:
+    """When a schedule such as "21:00" or "mon..fri 21:00" is due next in UTC, counted from now (pve-manager PVE/API2/Backup.pm).
+
+    Of calendar events only these are known here; for the others a scenario says `next-run` itself.
+    """
+    found = re.fullmatch(r"(?:([a-z.,]+)\s+)?([0-9]{1,2}):([0-9]{2})", schedule.lower())
+    if found is None:
+        return None
+    days = _days(found[1] or "mon..sun")
+    moment = datetime.fromtimestamp(now, UTC).replace(hour=int(found[2]), minute=int(found[3]), second=0, microsecond=0)
+    due = (moment + timedelta(days=later) for later in range(9))
+    return next((int(day.timestamp()) for day in due if day.timestamp() > now and day.weekday() in days), None)
+
+
+def _days(text: str) -> set[int]:
+    days: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.partition("..")
+        if first not in WEEKDAYS or (last or first) not in WEEKDAYS:
+            return set()
+        begin, end = WEEKDAYS.index(first), WEEKDAYS.index(last or first)
+        days |= {day % 7 for day in range(begin, end + 1 if end >= begin else end + 8)}
+    return days
 
 
 def not_backed_up(call: Call) -> list[dict[str, Any]]:

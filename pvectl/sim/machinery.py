@@ -96,10 +96,32 @@ def disks(call: Call) -> list[dict[str, Any]]:
     return rows
 
 
+def zfs_pools(call: Call) -> list[dict[str, Any]]:
+    """GET /nodes/N/disks/zfs; node value `zfs`: rows laid over a healthy pool, none by default."""
+    default = {"name": "rpool", "size": 10**12, "alloc": 2 * 10**11, "free": 8 * 10**11, "frag": 7, "dedup": 1, "health": "ONLINE"}
+    return [{**default, **row} for row in call.here.extra.get("zfs", ())]
+
+
+def thin_pools(call: Call) -> list[dict[str, Any]]:
+    """GET /nodes/N/disks/lvmthin; node value `thin_pools`: rows laid over a healthy one, none by default."""
+    default = {"lv": "data", "vg": "pve", "lv_size": 10**12, "used": 10**11, "metadata_size": 10**10, "metadata_used": 10**8}
+    return [{**default, **row} for row in call.here.extra.get("thin_pools", ())]
+
+
+def updates(call: Call) -> list[dict[str, Any]]:
+    """GET /nodes/N/apt/update; node value `updates`: rows, none by default."""
+    return [dict(row) for row in call.here.extra.get("updates", ())]
+
+
 def network_counters(call: Call) -> list[dict[str, str]]:
-    """GET /nodes/N/netstat: every running guest with a NIC, whatever the caller may audit; all of it text."""
+    """GET /nodes/N/netstat: every running guest with a NIC, whatever the caller may audit; all of it text.
+
+    A VM that is migrated here has its devices before its configuration comes (qemu-server PVE/QemuServer.pm, vm_start with migratedfrom).
+    """
     rows = []
-    for guest in call.world.guests_on(call.node):
+    for guest in call.world.guests.values():
+        if call.node not in (guest.node, guest.arriving_at):
+            continue
         if not guest.runs:
             continue
         traffic = traffic_of(guest.started_at, call.world.now, guest.vmid)

@@ -53,7 +53,7 @@ def status(call: Call) -> dict[str, Any]:
             "free": node.maxdisk - node.disk,
             "avail": int((node.maxdisk - node.disk) * 0.95),
         },
-        "swap": {"total": 0, "used": 0, "free": 0},
+        "swap": node.extra.get("swap", {"total": 0, "used": 0, "free": 0}),
         "uptime": node.uptime(world.now),
         "wait": node.extra.get("wait", 0),
     }

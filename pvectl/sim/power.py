@@ -138,11 +138,14 @@ def migrating(world: World, guest: Guest, to: str, takes: float) -> Callable[[Ta
     def work(task: Task) -> Worker:
         _refuse_locked(guest)
         guest.config["lock"] = "migrate"
+        if guest.type == "qemu" and guest.runs:
+            guest.arriving_at = to
         task.lines.append(f"starting migration of {'VM' if guest.type == 'qemu' else 'CT'} {guest.vmid} to node '{to}'")
         try:
             yield Pause(world.now + takes)
         finally:
             guest.config.pop("lock", None)
+            guest.arriving_at = None
         world.touch(guest)
         guest.node = world.nodes[to].name
         task.lines.append("migration finished successfully")

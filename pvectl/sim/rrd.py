@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pvectl.sim.world import World
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
+TOLD_EVERY = 10
 STEPS_9 = {
     "hour": (MINUTE, 60),
     "day": (MINUTE, 1440),
@@ -82,9 +83,14 @@ def of_guest(kind: str) -> Callable[[Call], list[dict[str, Any]]]:
                 live |= {"memhost": live["mem"], **dict.fromkeys((*PRESSURES, "pressurecpufull"), 0)}
             return {**static, **live}
 
-        return _series(call, values, _was_on(node), {})
+        ran = {name: _while_it_ran(guest, value) for name, value in guest.rrd.items()}
+        return _series(call, values, _was_on(node), ran)
 
     return answer
+
+
+def _while_it_ran(guest: Guest, value: Any) -> Callable[[float], Any]:
+    return lambda moment: (value(moment) if callable(value) else value) if _ran(guest, moment) else None
 
 
 def of_storage(call: Call) -> list[dict[str, Any]]:
@@ -93,7 +99,7 @@ def of_storage(call: Call) -> list[dict[str, Any]]:
     if storage is None:
         raise died(f"storage '{call.params['storage']}' does not exist")
     values = {"total": storage.value(call.node, "total"), "used": storage.value(call.node, "used")}
-    return _series(call, lambda _: dict(values), _was_on(call.here), {})
+    return _series(call, lambda _: dict(values), _was_on(call.here), storage.rrd)
 
 
 def _series(
@@ -108,9 +114,19 @@ def _series(
         row: dict[str, Any] = {"time": moment}
         if recorded(moment):
             row |= values(moment)
-            row |= {key: value(moment) if callable(value) else value for key, value in override.items()}
-        rows.append(row)
+            row |= {key: _consolidated(value, moment, step, call.params.get("cf")) for key, value in override.items()}
+        rows.append({key: value for key, value in row.items() if value is not None})
     return rows
+
+
+def _consolidated(value: Any, moment: float, step: int, function: str | None) -> Any:
+    """One row of what pvestatd tells every ten seconds: the average, which hides a burst, or the highest; None: nothing is known."""
+    if not callable(value):
+        return value
+    told = [found for second in range(0, min(step, HOUR), TOLD_EVERY) if (found := value(moment + second)) is not None]
+    if not told:
+        return None
+    return max(told) if function == "MAX" else sum(told) / len(told)
 
 
 def _was_on(node: Node) -> Callable[[float], bool]:

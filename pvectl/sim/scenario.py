@@ -72,6 +72,7 @@ def add_guest(world: World, values: Mapping[str, Any]) -> Guest:
         guest.load = float(values["cpu"])
     guest.agent = values.get("agent")
     guest.start_warnings = tuple(values.get("start_warnings", ()))
+    guest.rrd = dict(values.get("rrd") or {})
     guest.ha = dict(values["ha"]) if values.get("ha") else None
     guest.pending = {key: str(value) for key, value in (values.get("pending") or {}).items()}
     guest.pending_deletes = dict(values.get("pending_deletes") or {})

@@ -33,7 +33,16 @@ def may_audit(call: Call) -> None:
 def list_configured(call: Call) -> list[dict[str, Any]]:
     """GET /storage: storage.cfg, as far as the caller may see it."""
     return [
-        {"storage": storage.name, "type": storage.type, "content": storage.content, "shared": storage.shared, "digest": "0" * 40}
+        {
+            "storage": storage.name,
+            "type": storage.type,
+            "content": storage.content,
+            "shared": storage.shared,
+            "digest": "0" * 40,
+            **({"nodes": ",".join(storage.nodes)} if storage.nodes else {}),
+            **({} if storage.enabled else {"disable": 1}),
+            **storage.config,
+        }
         for storage in call.world.storages.values()
         if _visible(call, storage)
     ]

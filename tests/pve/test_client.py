@@ -95,6 +95,28 @@ def test_force_is_only_ever_sent_when_asked_for(server: TestServer, client: Prox
     assert server.writes()[-1].params == {"forceStop": "1"}
 
 
+def test_a_start_waits_as_long_as_told_where_pve_knows_how_to(server: TestServer, client: ProxmoxClient) -> None:
+    vm, container = (next(guest for guest in client.guests() if guest.vmid == vmid) for vmid in (102, 201))
+    client.start(vm, timeout=90)
+    client.start(container, timeout=90)
+    client.start(vm)
+    assert [record.params for record in server.writes()] == [{"timeout": "90"}, {}, {}]
+
+
+def test_what_surrounds_a_node_has_its_answers(client: ProxmoxClient) -> None:
+    assert client.votes() == {"pve1": 1, "pve2": 1}
+    assert client.corosync_nodes()[0].addresses == ("192.0.2.11",)
+    assert (client.quorum_device().state, client.ceph_nodes()) == (None, frozenset())
+    assert (client.backup_jobs(), client.replication_jobs()) == ((), ())
+    assert [service.sid for service in client.ha_status().services] == ["vm:107"]
+    assert client.node_now("pve1").uptime > 0
+    assert [storage.storage for storage in client.storages()] == ["local"]
+    assert (client.node_tasks("pve1", limit=500), client.cluster_tasks(), client.node_replication("pve1")) == ((), (), ())
+    db = next(guest for guest in client.guests() if guest.vmid == 100)
+    assert len(client.guest_samples(db)) == 60
+    assert 0 < client.time_left() <= 30
+
+
 def test_tags_are_changed_only_while_the_configuration_is_as_it_was_read(client: ProxmoxClient) -> None:
     for vmid, words in ((100, "checksum mismatch"), (200, "detected modified configuration")):
         guest = next(guest for guest in client.guests() if guest.vmid == vmid)

@@ -80,18 +80,6 @@ def test_a_row_whose_type_is_no_word_is_refused(kind: object) -> None:
         rows.guests([{**ROW}, {**ROW, "type": kind}], what="/cluster/resources")
 
 
-@pytest.mark.parametrize("count", ["1" * 5000, "-1", "", "²", "1.0", -1, 1.5, True, None, ["1"], {}])
-def test_votes_that_are_no_number_are_refused(count: object) -> None:
-    member: dict[str, Any] = {"name": "pve1", "quorum_votes": count}
-    with pytest.raises(ProtocolError, match="quorum_votes"):
-        rows.votes([member], what="/cluster/config/nodes")
-
-
-def test_votes_are_numbers_whether_they_come_as_text_or_not() -> None:
-    members: list[dict[str, Any]] = [{"name": "pve1", "quorum_votes": "2"}, {"node": "pve2", "quorum_votes": 0}]
-    assert rows.votes(members, what="/cluster/config/nodes") == {"pve1": 2, "pve2": 0}
-
-
 def test_a_guest_tells_its_name_and_tags_as_they_are_now() -> None:
     now = rows.guest_now({"vmid": 100, "status": "running", "name": "web", "tags": "b;a"}, vmid=100, what="x")
     assert (now.name, now.tags) == ("web", ("a", "b"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
@@ -175,6 +176,74 @@ def test_8_keeps_history_in_other_steps() -> None:
 def test_history_can_be_prescribed() -> None:
     lab = Lab({"nodes": {"pve1": {"rrd": {"cpu": 0.99, "iowait": lambda moment: moment % 2}}}})
     assert lab.get("/nodes/pve1/rrddata", timeframe="hour")[-1]["cpu"] == 0.99
+
+
+def test_the_highest_value_of_a_minute_shows_a_burst_its_average_hides() -> None:
+    def burst(moment: float) -> float:
+        return 0.9 if moment % 60 < 10 else 0.0
+
+    lab = Lab(
+        {
+            "guests": [
+                vm(100, rrd={"cpu": burst, "netin": 5, "diskread": lambda _: None}, uptime=600),
+                vm(101, status="stopped", rrd={"cpu": 1}),
+            ]
+        }
+    )
+    highest, average = (lab.get("/nodes/pve1/qemu/100/rrddata", timeframe="hour", cf=cf) for cf in ("MAX", "AVERAGE"))
+    assert (highest[-1]["cpu"], highest[-1]["netin"]) == (0.9, 5)
+    assert average[-1]["cpu"] == pytest.approx(0.15)
+    assert "diskread" not in highest[-1]
+    # before its start nothing was measured
+    assert "cpu" not in highest[0]
+    assert "cpu" not in lab.get("/nodes/pve1/qemu/101/rrddata", timeframe="hour", cf="MAX")[-1]
+
+
+def test_a_storage_shows_the_lines_of_its_configuration() -> None:
+    nas = {"name": "nas", "type": "nfs", "nodes": ("pve1", "pve2"), "config": {"server": "192.0.2.9", "export": "/srv"}}
+    local, shown, off = Lab({"storages": [{"name": "local"}, nas, {"name": "old", "enabled": 0}]}).get("/storage")
+    assert (shown["server"], shown["export"], shown["nodes"]) == ("192.0.2.9", "/srv", "pve1,pve2")
+    assert {"server", "nodes", "disable"}.isdisjoint(local)
+    assert off["disable"] == 1
+
+
+@pytest.mark.parametrize(
+    ("schedule", "due"),
+    # NOON is Monday the 21st of September, 14:13:20 in UTC
+    [
+        ("21:00", "2026-09-21 21:00"),
+        ("14:13", "2026-09-22 14:13"),
+        ("mon..fri 14:00", "2026-09-22 14:00"),
+        ("sat,sun 02:30", "2026-09-26 02:30"),
+        ("fri..mon 09:00", "2026-09-25 09:00"),
+        ("mon 14:00", "2026-09-28 14:00"),
+        ("*/15", None),
+        ("someday 21:00", None),
+    ],
+)
+def test_a_backup_job_tells_when_it_is_due_next(schedule: str, due: str | None) -> None:
+    (job,) = Lab({"backup_jobs": [{"all": 1, "schedule": schedule}]}).get("/cluster/backup")
+    assert job.get("next-run") == (due and int(datetime.fromisoformat(f"{due}+00:00").timestamp()))
+
+
+def test_a_vm_that_is_migrated_has_its_network_device_on_both_nodes() -> None:
+    lab = Lab({"guests": [vm(100), ct(200)]})
+    lab.cluster.migrate(100, "pve2")
+    lab.cluster.migrate(200, "pve2")
+    seen = {node: [row["vmid"] for row in lab.get(f"/nodes/{node}/netstat")] for node in ("pve1", "pve2", "pve3")}
+    assert seen == {"pve1": ["100", "200"], "pve2": ["100"], "pve3": []}
+    lab.advance(30)
+    seen = {node: [row["vmid"] for row in lab.get(f"/nodes/{node}/netstat")] for node in ("pve1", "pve2", "pve3")}
+    assert seen == {"pve1": [], "pve2": ["100", "200"], "pve3": []}
+
+
+def test_ceph_is_known_where_it_is_installed_and_what_it_has_forgotten_is_left_out() -> None:
+    lab = Lab({"ceph": {"mons": ["pve2"], "osds": [{"id": 1}], "installed": ["pve2"]}})
+    assert set(lab.get("/cluster/ceph/metadata", scope="versions")["node"]) == {"pve2"}
+    assert lab.refused("GET", "/cluster/ceph/metadata") == (500, "binary not installed: /usr/bin/ceph-mon")
+    (osd,) = lab.get("/cluster/ceph/metadata", via="pve2")["osd"]
+    assert "hostname" not in osd
+    assert lab.get("/cluster/ceph/status", via="pve2")["health"]["status"] == "HEALTH_WARN"
 
 
 def test_sys_audit_on_the_root_is_asked_for_by_cluster_wide_reads() -> None:
