@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from pvectl import act, observe
+from pvectl.act.tags import EDIT_ATTEMPTS
 from pvectl.core import tagging
 from pvectl.core.model import Guest
 from pvectl.core.plan import Outcome, OutcomeStatus, Plan
@@ -137,7 +138,7 @@ def test_starting_over_has_an_end() -> None:
         outcome = carried_out(one, plan)[100]
         assert outcome.status is OutcomeStatus.FAILED
         assert "checksum mismatch" in (outcome.error or "")
-        assert len(one.wrote()) == act.EDIT_ATTEMPTS
+        assert len(one.wrote()) == EDIT_ATTEMPTS
 
 
 def test_an_edit_that_is_undone_at_once_has_failed() -> None:

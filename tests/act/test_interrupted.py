@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from pvectl import act, observe
+from pvectl.act.guests import Doorway, begin
+from pvectl.act.ledger import Ledger
+from pvectl.act.tags import retag
 from pvectl.core import shutdown, tagging
 from pvectl.core.model import Guest
 from pvectl.core.plan import Outcome, OutcomeStatus, Plan
@@ -52,9 +55,9 @@ class Settling:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.begun = threading.Event()
-        interrupt = act._Ledger.interrupt
+        interrupt = Ledger.interrupt
 
-        def told(ledger: act._Ledger) -> None:
+        def told(ledger: Ledger) -> None:
             wait_for = ledger._settled.wait_for
 
             def begun(*what: Any, **how: Any) -> Any:
@@ -64,7 +67,7 @@ class Settling:
             monkeypatch.setattr(ledger._settled, "wait_for", begun)
             interrupt(ledger)
 
-        monkeypatch.setattr(act._Ledger, "interrupt", told)
+        monkeypatch.setattr(Ledger, "interrupt", told)
 
     def press_ctrl_c(self) -> None:
         """As a terminal would, from a thread that is not the main one."""
@@ -76,7 +79,7 @@ class Settling:
 
 @pytest.fixture
 def settling(monkeypatch: pytest.MonkeyPatch) -> Iterator[Settling]:
-    monkeypatch.setattr("pvectl.act._SETTLE_S", 30)
+    monkeypatch.setattr("pvectl.act.ledger._SETTLE_S", 30)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield Settling(monkeypatch)
     signal.signal(signal.SIGINT, before)
@@ -85,7 +88,7 @@ def settling(monkeypatch: pytest.MonkeyPatch) -> Iterator[Settling]:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C waits for nothing: the threads come back after the report."""
-    monkeypatch.setattr("pvectl.act._SETTLE_S", 0)
+    monkeypatch.setattr("pvectl.act.ledger._SETTLE_S", 0)
 
 
 def test_ctrl_c_while_requests_are_on_their_way_waits_for_their_answers(settling: Settling) -> None:
@@ -126,7 +129,7 @@ def test_s19_ctrl_c_while_guests_are_looked_at_again_asks_none_of_them(settling:
 @pytest.mark.usefixtures("hasty")
 def test_a_guest_whose_last_look_ends_after_the_report_is_not_asked() -> None:
     with lab(world(guest())) as one:
-        ledger = act._Ledger(to_shut_down(one).actions, None)
+        ledger = Ledger(to_shut_down(one).actions)
         look, reported = one.client.guest_now, []
 
         def reported_meanwhile(asked: Guest) -> Any:
@@ -136,7 +139,7 @@ def test_a_guest_whose_last_look_ends_after_the_report_is_not_asked() -> None:
             return now
 
         one.client.guest_now = reported_meanwhile  # type: ignore[method-assign, assignment]
-        act._begin(ledger, 0, one.client, one.clock, lambda *_: pytest.fail("nothing is to be tagged"))
+        begin(ledger, 0, doorway(one))
         assert reported == results(ledger.outcomes()) == [(OutcomeStatus.SKIPPED, NEVER_ASKED)]
         assert one.wrote() == []
 
@@ -145,7 +148,7 @@ def test_a_guest_whose_last_look_ends_after_the_report_is_not_asked() -> None:
 def test_a_guest_whose_configuration_comes_after_the_report_keeps_its_tags() -> None:
     with lab(world(guest())) as one:
         read = one.client.guest_config
-        ledger = act._Ledger(to_retag(one).actions, None)
+        ledger = Ledger(to_retag(one).actions)
 
         def reported_meanwhile(asked: Guest) -> Any:
             ledger.interrupt()
@@ -153,7 +156,7 @@ def test_a_guest_whose_configuration_comes_after_the_report_keeps_its_tags() -> 
             return read(asked)
 
         one.client.guest_config = reported_meanwhile  # type: ignore[method-assign, assignment]
-        act._begin(ledger, 0, one.client, one.clock, retag(one))
+        begin(ledger, 0, doorway(one))
         assert results(ledger.outcomes()) == [(OutcomeStatus.SKIPPED, NEVER_ASKED)]
         assert one.wrote() == []
 
@@ -161,7 +164,7 @@ def test_a_guest_whose_configuration_comes_after_the_report_keeps_its_tags() -> 
 @pytest.mark.usefixtures("hasty")
 def test_ctrl_c_between_two_attempts_at_an_edit_changes_nothing_and_says_so() -> None:
     with lab(world(guest())) as one:
-        ledger = act._Ledger(to_retag(one).actions, None)
+        ledger = Ledger(to_retag(one).actions)
         one.server.fault(
             "status", method="PUT", path="*/config", code=500, reason="checksum mismatch (file change by other user?)", times=1
         )
@@ -172,23 +175,29 @@ def test_ctrl_c_between_two_attempts_at_an_edit_changes_nothing_and_says_so() ->
             reported.extend(results(ledger.outcomes()))
 
         one.clock.before_sleep = pressed
-        act._begin(ledger, 0, one.client, one.clock, retag(one))
+        begin(ledger, 0, doorway(one))
         assert reported == results(ledger.outcomes()) == [(OutcomeStatus.SKIPPED, NEVER_ASKED)]
         assert len(one.wrote()) == 1
         assert one.cluster.guest(100).tags == "a"
 
 
-def retag(one: Lab) -> Any:
-    return lambda action, *told: act._retag(action, *told, client=one.client, clock=one.clock, raw_tags=dict, case_sensitive=False)
+def doorway(one: Lab) -> Doorway:
+    return Doorway(
+        client=one.client,
+        clock=one.clock,
+        retag=lambda action, gate: retag(action, gate, client=one.client, clock=one.clock, raw_tags=dict, case_sensitive=False),
+    )
 
 
-def test_s29_the_first_answer_that_comes_too_late_ends_the_waiting_for_every_guest() -> None:
+@pytest.mark.parametrize("verb", ["node_guests", "active_tasks", "task"])
+def test_s29_the_first_answer_that_comes_too_late_ends_the_waiting_for_every_guest(verb: str) -> None:
     with lab(world(*(guest(vmid) for vmid in range(100, 120)))) as one:
 
-        def too_late(_upid: Any) -> Any:
+        def too_late(_of: Any) -> Any:
             raise DeadlineExceeded("no answer within the 6 s this run may take")
 
-        one.client.task = too_late  # type: ignore[method-assign, assignment]
+        one.server.fault("status", path="/nodes/pve1/tasks", code=500, reason="so that single tasks are asked for")
+        setattr(one.client, verb, too_late)
         told: list[int] = []
         outcomes = act.carry_out(
             to_shut_down(one), one.client, one.clock, parallel=4, progress=lambda outcome: told.append(outcome.action.guest.vmid)

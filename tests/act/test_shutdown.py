@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from pvectl import act, observe
+from pvectl.act.guests import Doorway, begin
+from pvectl.act.ledger import Ledger
 from pvectl.core import ending, shutdown
 from pvectl.core.model import Guest
 from pvectl.core.plan import Outcome, OutcomeStatus, Plan, Shutdown
@@ -392,10 +394,10 @@ def test_ctrl_c_in_the_middle_of_a_request_leaves_it_unknown() -> None:
 
 def test_after_ctrl_c_nothing_begins_that_was_still_in_line() -> None:
     with lab(world(qemu())) as one:
-        ledger = act._Ledger(planned(one).actions, None)
+        ledger = Ledger(planned(one).actions)
         ledger.interrupt()
         one.server.clear()
-        act._begin(ledger, 0, one.client, one.clock, lambda *_: pytest.fail("nothing is to be tagged"))
+        begin(ledger, 0, Doorway(client=one.client, clock=one.clock, retag=lambda *_: pytest.fail("nothing is to be tagged")))
         assert one.asked() == []
         assert [outcome.status for outcome in ledger.outcomes()] == [OutcomeStatus.SKIPPED]
 
@@ -407,7 +409,7 @@ def test_many_guests_shut_down_at_the_same_time_and_a_round_stays_a_handful_of_r
         tasks_asked: set[str] = set()
 
         def count(naps: int) -> None:
-            tasks_asked.update(path for path in one.asked() if "/tasks/" in path)
+            tasks_asked.update(path for path in one.asked() if "/tasks" in path)
             requests_in_round.append(len(one.server.requests))
             one.server.clear()
             if naps > 11:
@@ -416,9 +418,26 @@ def test_many_guests_shut_down_at_the_same_time_and_a_round_stays_a_handful_of_r
         one.clock.before_sleep = count
         outcomes = carried_out(one, plan, parallel=4)
         assert {outcome.status for outcome in outcomes.values()} == {OutcomeStatus.STARTED}
-        # two lists of each of two nodes, and the tasks of as many guests as requests may be under way
-        assert set(requests_in_round[1:]) == {4 + 4}
-        assert len(tasks_asked) == 40
+        # two lists of guests and one of tasks, of each of two nodes; no task is asked for that is on the list of those that run
+        assert set(requests_in_round[1:]) == {2 * 3}
+        assert tasks_asked == {"GET /nodes/pve1/tasks", "GET /nodes/pve2/tasks"}
+
+
+def test_where_a_node_does_not_list_its_tasks_they_take_turns() -> None:
+    with lab(world(*(qemu(vmid, shutdown_s=100_000) for vmid in range(100, 112)))) as one:
+        one.server.fault("status", path="/nodes/pve1/tasks", code=500, reason="busy")
+        tasks_asked: list[set[str]] = []
+
+        def count(naps: int) -> None:
+            tasks_asked.append({path for path in one.asked() if "/tasks/" in path})
+            one.server.clear()
+            if naps > 3:
+                raise KeyboardInterrupt
+
+        one.clock.before_sleep = count
+        carried_out(one, planned(one, timeout=7200), parallel=4)
+        assert [len(paths) for paths in tasks_asked[1:]] == [4, 4, 4]
+        assert len(set.union(*tasks_asked[1:])) == 12
 
 
 def test_a_guest_that_is_off_is_told_at_once_however_many_others_are_waited_for() -> None:
