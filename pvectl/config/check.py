@@ -21,7 +21,7 @@ from pvectl.core.secret import Secret
 S = TypeVar("S", bound=Struct)
 
 _BOOLEAN_WORDS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
-_FORMS = {"duration": durations.EXPECTED, "time-of-day": "a time of day", "path": "the path of a file"}
+_FORMS = {"duration": durations.EXPECTED, "time-of-day": "a time of day", "selector": "a vmid or a selector", "path": "the path of a file"}
 _SHORT = 20
 _ENOUGH = 200
 """Problems after which nobody reads on, and a file full of them must not take minutes."""
@@ -54,11 +54,11 @@ class _Reader:
         return WRONG
 
     def read(self, node: Node, of: Any, metas: tuple[Meta, ...], path: str) -> Any:
-        of, more = _unwrapped(of)
+        of, more = _unwrapped(of, map_given=isinstance(node, Mapping))
         metas += more
         self.marks.setdefault(path, node.mark)
         origin = get_origin(of)
-        if isinstance(of, type) and issubclass(of, Struct):
+        if _is_section(of):
             return self.section(node, of, path)
         if origin is tuple:
             return self.several(node, get_args(of)[0], metas, path)
@@ -71,8 +71,8 @@ class _Reader:
 
     def section(self, node: Node, struct: type[Struct], path: str) -> Any:
         if not isinstance(node, Mapping):
-            return self.wrong(node.mark, path, f"expected a map, got {_found(node)}", _known(info.name for info in fields(struct)))
-        known = {info.name: info for info in fields(struct)}
+            return self.wrong(node.mark, path, f"expected a map, got {_found(node)}", _known(info.encode_name for info in fields(struct)))
+        known = {info.encode_name: info for info in fields(struct)}
         given: dict[str, Any] = {}
         meant: dict[str, Any] = {}
         for entry in node.entries:
@@ -83,16 +83,22 @@ class _Reader:
                 self.unknown_key(entry.key, entry.mark, struct, known, path)
                 # a misspelt key was given all the same; complaining that it is missing would only distract
                 meant |= {close: WRONG for close in [nearest(entry.key, known)] if close}
+            elif _is_null(entry.value) and _extra(_unwrapped(info.type)[1], "null"):
+                # here nothing is something else than the default
+                self.marks[_joined(path, entry.key)] = entry.value.mark
+                given[entry.key] = None
             elif not (_is_null(entry.value) and not info.required):
                 given[entry.key] = self.read(entry.value, info.type, (), _joined(path, entry.key))
         given = meant | given
         for info in known.values():
-            if info.required and info.name not in given:
-                given[info.name] = self.wrong(node.mark, path, f"lacks {info.name}", _example(info))
+            if info.required and info.encode_name not in given:
+                given[info.encode_name] = self.wrong(node.mark, path, f"lacks {info.name}", _example(info))
         for remark in RULES[struct](given) if struct in RULES else ():
             where = _joined(path, remark.key) if remark.key else path
             self.wrong(self.marks.get(where, node.mark), where, remark.message, remark.hint)
-        return WRONG if any(value is WRONG for value in given.values()) else struct(**given)
+        if any(value is WRONG for value in given.values()):
+            return WRONG
+        return struct(**{known[key].name: value for key, value in given.items()})
 
     def unknown_key(self, key: str, mark: Mark, struct: type[Struct], known: MappingOf[str, FieldInfo], path: str) -> None:
         name = shown_key(key)
@@ -111,6 +117,9 @@ class _Reader:
     def several(self, node: Node, of: Any, metas: tuple[Meta, ...], path: str) -> Any:
         if isinstance(node, Mapping) or (isinstance(node, Scalar) and node.kind == "null"):
             return self.wrong(node.mark, path, f"expected a list, got {_found(node)}")
+        if isinstance(node, Scalar) and _extra(metas, "one"):
+            alone = self.read(node, of, (), path)
+            return WRONG if alone is WRONG else (alone,)
         if isinstance(node, Scalar):
             return self.wrong(node.mark, path, f"expected a list, got {_found(node)}", "write it in brackets: [..., ...]")
         values = tuple(self.read(item, of, (), f"{path}[{index}]") for index, item in enumerate(node.items))
@@ -141,9 +150,10 @@ class _Reader:
         if _is_null(node):
             return self.wrong(node.mark, path, f"is empty, expected {_expected(of, metas)}")
         if form in SCALAR_FORMS:
-            return self.formed(SCALAR_FORMS[form], node, node, path)
+            value = self.formed(SCALAR_FORMS[form], node, node, path)
+            return self.limited_duration(value, metas, node, path) if form == "duration" and value is not WRONG else value
         if get_origin(of) is Literal:
-            return self.choice(node, get_args(of), path)
+            return self.choice(node, of, metas, path)
         if of is bool:
             return node.text.lower() == "true" if node.kind == "bool" else self.not_boolean(node, path)
         if of in (int, float):
@@ -179,12 +189,21 @@ class _Reader:
             return self.wrong(node.mark, path, "expected text, got something else", "put the secret in quotes")
         return Secret(node.text)
 
-    def choice(self, node: Scalar, words: tuple[str, ...], path: str) -> Any:
+    def limited_duration(self, seconds: int, metas: tuple[Meta, ...], node: Scalar, path: str) -> Any:
+        least, most = _limit(metas, "ge"), _limit(metas, "le")
+        if least is not None and seconds < least:
+            return self.wrong(node.mark, path, f"expected at least {durations.show_duration(least)}, got {shown(node.text)}")
+        if most is not None and seconds > most:
+            return self.wrong(node.mark, path, f"expected at most {durations.show_duration(most)}, got {shown(node.text)}")
+        return seconds
+
+    def choice(self, node: Scalar, of: Any, metas: tuple[Meta, ...], path: str) -> Any:
+        words = get_args(of)
         if node.text in words:
             return node.text
         close = nearest(node.text, words)
         hint = f"did you mean {close}?" if close else None
-        return self.wrong(node.mark, path, f"expected one of {', '.join(words)}, got {shown(node.text)}", hint)
+        return self.wrong(node.mark, path, f"expected {_expected(of, metas)}, got {shown(node.text)}", hint)
 
     def not_boolean(self, node: Scalar, path: str) -> object:
         word = _BOOLEAN_WORDS.get(node.text.lower(), node.text.lower() if node.text.lower() in {"true", "false"} else None)
@@ -205,22 +224,26 @@ class _Reader:
         return value
 
 
-def _unwrapped(of: Any) -> tuple[Any, tuple[Meta, ...]]:
-    """The bare type and its Metas, without Annotated and without `| None`."""
+def _unwrapped(of: Any, *, map_given: bool = False) -> tuple[Any, tuple[Meta, ...]]:
+    """The bare type and its Metas, without Annotated and without `| None`; of a section or a word, the one that can be meant."""
     metas: tuple[Meta, ...] = ()
     while True:
         if get_origin(of) is Annotated:
             of, *notes = get_args(of)
             metas = (*(note for note in notes if isinstance(note, Meta)), *metas)
         elif get_origin(of) in (Union, types.UnionType):
-            (of,) = (part for part in get_args(of) if part is not type(None))
+            parts = [part for part in get_args(of) if part is not type(None)]
+            of = next((part for part in parts if _is_section(part) == map_given), parts[0])
         else:
             return of, metas
 
 
+def _is_section(of: Any) -> bool:
+    return isinstance(of, type) and issubclass(of, Struct)
+
+
 def _known(keys: Iterable[str]) -> str:
-    names = ", ".join(keys)
-    return f"known here are: {names}" if names else "this version has no keys here yet"
+    return f"known here are: {', '.join(keys)}"
 
 
 def _extra(metas: tuple[Meta, ...], word: str) -> Any:
@@ -259,5 +282,5 @@ def _expected(of: Any, metas: tuple[Meta, ...]) -> str:
     if (form := _extra(metas, "form")) in _FORMS:
         return _FORMS[form]
     if get_origin(of) is Literal:
-        return f"one of {', '.join(get_args(of))}"
+        return _extra(metas, "else") or f"one of {', '.join(get_args(of))}"
     return {bool: "true or false", int: "a whole number", float: "a number", str: "text", Secret: "the token's secret"}.get(of, "a value")

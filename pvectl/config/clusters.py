@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from pvectl.config import secrets
 from pvectl.config.document import Mark
-from pvectl.config.guarded import read_guarded
+from pvectl.config.guarded import is_credential, read_guarded
 from pvectl.config.places import expanded
 from pvectl.config.problems import ConfigProblems, Misspelt, Problem, nearest, shown
 from pvectl.config.schema import SHORT_FORM_NAME, ClusterEntry
@@ -91,7 +91,7 @@ def resolve(
     folder = (directory or connections.path.parent).absolute()
     fetching = _Fetching(connections, name)
     token = fetching.tried(secret_source(entry), lambda: _secret_of(entry, folder, os.environ if env is None else env, limit))
-    ca_file = fetching.tried("tls.ca_file", lambda: _ca_file(entry.tls.ca_file, folder))
+    ca_file = fetching.tried("tls.ca_file", lambda: _ca_file(entry.tls.ca_file, folder, os.environ if env is None else env))
     if fetching.problems or token is None:
         raise ConfigProblems(fetching.problems)
     return ResolvedCluster(
@@ -117,7 +117,7 @@ def check_files(connections: Connections, name: str, env: Mapping[str, str]) -> 
     fetching = _Fetching(connections, name)
     if not entry.token_command:
         fetching.tried(secret_source(entry), lambda: _secret_of(entry, folder, env))
-    fetching.tried("tls.ca_file", lambda: _ca_file(entry.tls.ca_file, folder))
+    fetching.tried("tls.ca_file", lambda: _ca_file(entry.tls.ca_file, folder, env))
     if fetching.problems:
         raise ConfigProblems(fetching.problems)
 
@@ -154,14 +154,14 @@ def _secret_of(entry: ClusterEntry, folder: Path, env: Mapping[str, str], limit:
     if entry.token_value is not None:
         return secrets.accepted(entry.token_value)
     if entry.token_file is not None:
-        return secrets.from_file(_absolute(entry.token_file, folder), env)
+        return secrets.from_file(_located(entry.token_file, folder, env), env)
     return secrets.from_command(entry.token_command, folder=folder, limit=min(limit, secrets.COMMAND_LIMIT))
 
 
-def _ca_file(written: str | None, folder: Path) -> str | None:
+def _ca_file(written: str | None, folder: Path, env: Mapping[str, str]) -> str | None:
     if written is None:
         return None
-    path = _absolute(written, folder)
+    path = _located(written, folder, env)
     try:
         content = read_guarded(path, limit=_LARGEST_CA_FILE).content
     except FileNotFoundError:
@@ -171,7 +171,14 @@ def _ca_file(written: str | None, folder: Path) -> str | None:
     return str(path)
 
 
-def _absolute(written: str, folder: Path) -> Path:
+def _located(written: str, folder: Path, env: Mapping[str, str]) -> Path:
+    """Where a file lies that proxmox.yml names.
+
+    A service that was handed its configuration by systemd may not see the place itself, and was handed the file under its bare name.
+    """
+    handed = folder / Path(written).name
+    if is_credential(handed, env) and os.path.lexists(handed):
+        return handed
     try:
         return folder / expanded(written)
     except ConfigError as error:

@@ -23,6 +23,7 @@ from pvectl.config.schema import SHORT_FORM_NAME, ClusterEntry, ProxmoxFile, Pve
 __all__ = [
     "ConfigProblems",
     "Connections",
+    "Jobs",
     "Problem",
     "ResolvedCluster",
     "choose_cluster",
@@ -30,6 +31,7 @@ __all__ = [
     "load_connections",
     "load_jobs",
     "read_document",
+    "read_jobs",
     "resolve",
 ]
 
@@ -97,20 +99,32 @@ def _long_form(short: SingleHost) -> ClusterEntry:
     )
 
 
-def load_jobs(directory: Path) -> PvectlFile:
+def load_jobs(directory: Path, env: Mapping[str, str] | None = None) -> PvectlFile:  # noqa: ARG001 - the signature of load_connections
     """pvectl.yml of this directory; a missing or empty one means the defaults.
 
     Raises:
         ConfigProblems: everything wrong with it, with places.
         UnsafeFile: others can write it.
     """
+    return read_jobs(directory).file
+
+
+class Jobs(NamedTuple):
+    """pvectl.yml, and where its keys stand: a section that is not in `marks` was not written."""
+
+    file: PvectlFile
+    marks: Mapping[str, Mark]
+
+
+def read_jobs(directory: Path) -> Jobs:
+    """What `load_jobs` reads, with the places."""
     path = directory / JOBS
     try:
         guarded = read_guarded(path, limit=_LARGEST)
     except FileNotFoundError:
-        return PvectlFile()
+        return Jobs(PvectlFile(), {})
     checked = _checked(guarded.content, PvectlFile, path)
-    return PvectlFile() if checked is None else checked.value
+    return Jobs(PvectlFile(), {}) if checked is None else Jobs(checked.value, checked.marks)
 
 
 def _checked(content: bytes, struct: type[Struct], path: Path) -> Checked | None:

@@ -34,6 +34,14 @@ class Problem(Struct, frozen=True, kw_only=True):
         return f"{self.where}: {self.path}: {self.message}" if self.path else f"{self.where}: {self.message}"
 
 
+class Remark(Struct, frozen=True, kw_only=True):
+    """A contradiction; `key` is the key it is shown at, empty for the section itself."""
+
+    key: str
+    message: str
+    hint: str | None = None
+
+
 class ConfigProblems(ConfigError):
     """Everything wrong with one or more configuration files, at once, in the order it stands there."""
 

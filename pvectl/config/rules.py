@@ -6,21 +6,26 @@ from collections.abc import Callable, Iterator, Mapping
 
 from msgspec import Struct
 
-from pvectl.config.problems import nearest, shown
-from pvectl.config.schema import SHORT_FORM_NAME, ClusterEntry, ProxmoxFile, Tls
+from pvectl.config import timetable
+from pvectl.config.durations import show_duration
+from pvectl.config.problems import Remark, nearest, shown
+from pvectl.config.schema import (
+    SHORT_FORM_NAME,
+    Activity,
+    ClusterEntry,
+    IdleCheck,
+    OwnPlace,
+    ProxmoxFile,
+    PvectlFile,
+    ScheduledShutdown,
+    ScheduleEntry,
+    Tls,
+)
 
 WRONG = object()
 """Stands for a value that was given but already found wrong; rules look at what was given, not only at what is good."""
 
 _SECRET_SOURCES = ("token_value", "token_file", "token_command")
-
-
-class Remark(Struct, frozen=True, kw_only=True):
-    """A contradiction; `key` is the key it is shown at, empty for the section itself."""
-
-    key: str
-    message: str
-    hint: str | None = None
 
 
 def _cluster(given: Mapping[str, object]) -> Iterator[Remark]:
@@ -92,8 +97,95 @@ def _proxmox_file(given: Mapping[str, object]) -> Iterator[Remark]:
         )
 
 
+LEAST_OBSERVATIONS = 3
+"""Runs in a row that must see a node idle (safety rule S14)."""
+_TIME_TO_LOG_IN = 300
+
+
+def _idle_check(given: Mapping[str, object]) -> Iterator[Remark]:
+    for key, what in (("nodes", "node"), ("exclude", "guest"), ("allow_ceph", "node")):
+        yield from _twice(key, what, given.get(key))
+    yield from _probes_twice(given.get("probes"))
+    yield from _timing(given)
+
+
+def _timing(given: Mapping[str, object]) -> Iterator[Remark]:
+    """Times that cannot go together; a value that is wrong in itself is not judged again."""
+    interval, grace, gap, uptime, notice = (_seconds(given, key) for key in ("interval", "grace_period", "max_gap", "min_uptime", "notice"))
+    if interval is not None and grace is not None and grace < (needed := (LEAST_OBSERVATIONS - 1) * interval):
+        yield Remark(
+            key="grace_period",
+            message=f"three observations cannot fit into {show_duration(grace)}: with a run every {show_duration(interval)}"
+            f" they take {show_duration(needed)}",
+            hint=f"write at least {show_duration(needed)}, or a shorter interval",
+        )
+    if interval is not None and gap is not None and gap <= interval:
+        yield Remark(
+            key="max_gap",
+            message=f"{show_duration(gap)} is not longer than the {show_duration(interval)} between two runs: no time would count as idle",
+            hint=f"write {show_duration(3 * interval)}, which lets two runs in a row be missed",
+        )
+    if grace is not None and uptime is not None and notice is not None and max(grace, uptime) + notice < _TIME_TO_LOG_IN:
+        yield Remark(
+            key="min_uptime",
+            message=f"a node would go off {show_duration(max(grace, uptime) + notice)} after a boot, before anybody could stop it",
+            hint="write at least 5m; 30m is the default",
+        )
+
+
+def _seconds(given: Mapping[str, object], key: str) -> int | None:
+    value = given.get(key, IdleCheck.__struct_defaults__[IdleCheck.__struct_fields__.index(key)])
+    return value if isinstance(value, int) else None
+
+
+def _twice(key: str, what: str, values: object) -> Iterator[Remark]:
+    if not isinstance(values, tuple):
+        return
+    seen: set[object] = set()
+    for index, value in enumerate(values):
+        if value in seen:
+            yield Remark(key=f"{key}[{index}]", message=f"the {what} {shown(str(value))} stands there twice", hint="take one of them out")
+        seen.add(value)
+
+
+def _probes_twice(probes: object) -> Iterator[Remark]:
+    if not isinstance(probes, tuple):
+        return
+    seen: set[str] = set()
+    for index, name in enumerate(probe.name for probe in probes):
+        if name in seen:
+            yield Remark(
+                key=f"probes[{index}].name", message=f"a probe {shown(name)} stands there already", hint="give each probe its own name"
+            )
+        seen.add(name)
+
+
+def _own_place(given: Mapping[str, object]) -> Iterator[Remark]:
+    if not given:
+        yield Remark(key="", message="says nothing", hint="write {vmid: 105} or {node: pve2}, or take self out: pvectl then finds out")
+    elif len(given) > 1:
+        yield Remark(key="node", message="stands beside vmid, and only one can be meant", hint="in a guest, vmid is enough")
+
+
+def _activity(given: Mapping[str, object]) -> Iterator[Remark]:
+    if "cpu" not in given and "network" not in given:
+        yield Remark(key="", message="has no limit", hint="give cpu, network or both, or take activity out")
+
+
+def _pvectl_file(given: Mapping[str, object]) -> Iterator[Remark]:
+    idle, scheduled = given.get("idle_check", IdleCheck()), given.get("scheduled_shutdown")
+    if isinstance(idle, IdleCheck) and isinstance(scheduled, ScheduledShutdown):
+        yield from timetable.of_power_off(scheduled.schedules, idle.nodes)
+
+
 RULES: Mapping[type[Struct], Callable[[Mapping[str, object]], Iterator[Remark]]] = {
     ClusterEntry: _cluster,
     Tls: _tls,
     ProxmoxFile: _proxmox_file,
+    IdleCheck: _idle_check,
+    OwnPlace: _own_place,
+    Activity: _activity,
+    ScheduleEntry: timetable.of_schedule,
+    ScheduledShutdown: timetable.of_schedules,
+    PvectlFile: _pvectl_file,
 }

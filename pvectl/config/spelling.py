@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pvectl.config.document import Scalar
 from pvectl.config.durations import parse_duration
 from pvectl.config.problems import LIKE_A_TOKEN, Misspelt, shown
+from pvectl.core.tags import pve_accepts, split
 
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOSTNAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
@@ -21,7 +22,9 @@ _HEX = re.compile(r"[0-9a-f]*")
 _SHA256_DIGITS = 64
 _SHA1_DIGITS = 40
 _CLUSTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
-_TIME = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+# pve-common JSONSchema.pm, format pve-node
+_NODE = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")
 _HIGHEST_PORT = 65_535
 
 
@@ -176,6 +179,30 @@ def cluster_name(text: str) -> str:
     return text
 
 
+def node_name(text: str) -> str:
+    """A node as the cluster calls it: the host's name without its domain."""
+    if LIKE_A_TOKEN.search(text):
+        raise Misspelt("a node's name looks like a token's secret", "write the name Proxmox VE shows, for example pve2")
+    if "." in text and all(_NODE.fullmatch(label) for label in text.split(".")):
+        raise Misspelt(f"{shown(text)} is a name with its domain", f"write the node's name alone: {text.partition('.')[0]}")
+    if not _NODE.fullmatch(text):
+        raise Misspelt(f"{shown(text)} is not the name of a node", "write the name Proxmox VE shows, for example pve2")
+    return text
+
+
+def tag(text: str) -> str:
+    """A tag as Proxmox VE stores it; in capitals it would never be found, because PVE turns tags into lower case."""
+    if not pve_accepts(text):
+        several = len(split(text)) > 1
+        raise Misspelt(
+            f"{shown(text)} is {'more than one tag' if several else 'not a tag'}",
+            "give one" if several else "a tag begins with a letter, a digit or _, and goes on with those, -, + and .",
+        )
+    if text != text.lower():
+        raise Misspelt(f"the tag {shown(text)} has capitals, and Proxmox VE stores tags in lower case", f"write {text.lower()}")
+    return text
+
+
 def duration(scalar: Scalar) -> int:
     try:
         return parse_duration(scalar.text)
@@ -185,13 +212,68 @@ def duration(scalar: Scalar) -> int:
 
 def time_of_day(scalar: Scalar) -> str:
     """`"22:30"`, in quotes: other YAML readers take a bare 22:30 for the number 1350."""
-    if scalar.kind in {"int", "float"}:
-        raise Misspelt(f"expected a time of day, got the number {shown(scalar.text)}", 'write "22:30", in quotes')
-    if not _TIME.fullmatch(scalar.text):
-        raise Misspelt(f"expected a time of day, got {shown(scalar.text)}", 'write "22:30", in quotes')
+    from pvectl.core.when import ScheduleError, parse_time
+
+    try:
+        parse_time(_number(scalar))
+    except ScheduleError as error:
+        what = "the number " if scalar.kind in {"int", "float"} else ""
+        raise Misspelt(f"expected a time of day, got {what}{shown(scalar.text)}", error.hint) from None
     if scalar.plain:
         raise Misspelt("a time of day must stand in quotes", f'write "{scalar.text}": other YAML readers take the bare form for a number')
     return scalar.text
+
+
+def _number(scalar: Scalar) -> str | int | float:
+    """What other readers would take it for; what stands in quotes is text to all of them."""
+    if scalar.kind == "int" and len(scalar.text) < 10:
+        return int(scalar.text)
+    return float(scalar.text) if scalar.kind == "float" else scalar.text
+
+
+def selector(scalar: Scalar) -> str:
+    """A vmid without quotes, or one of the words that ask for guests; in its canonical spelling."""
+    from pvectl.core import select
+
+    if scalar.kind not in {"str", "int"}:
+        raise Misspelt(f"expected a vmid or a selector, got {shown(scalar.text)}", 'write 100, "100:110", "@tag-x"')
+    if scalar.kind == "str" and scalar.text.strip().isdecimal():
+        raise Misspelt(f"a vmid is a number, got the text {shown(scalar.text)}", f"write {scalar.text.strip()}, without quotes")
+    try:
+        return select.parse([scalar.text]).describe()
+    except select.SelectorError as error:
+        raise Misspelt(error.message, error.hint) from None
+
+
+def days(text: str) -> str:
+    """`mon-fri`, `sat`, `daily`: as it was written, once it is known to name days."""
+    from pvectl.core.when import ScheduleError, parse_days
+
+    try:
+        parse_days(text)
+    except ScheduleError as error:
+        raise Misspelt(error.message, error.hint) from None
+    return text.strip().lower()
+
+
+def time_zone(text: str) -> str:
+    from pvectl.core.when import ScheduleError, parse_zone
+
+    try:
+        return parse_zone(text)
+    except ScheduleError as error:
+        raise Misspelt(error.message, error.hint) from None
+
+
+def schedule_name(text: str) -> str:
+    if LIKE_A_TOKEN.search(text):
+        # names are shown in every message
+        raise Misspelt("a name looks like a token's secret", "choose a short name, for example night")
+    if not _NAME.fullmatch(text):
+        raise Misspelt(
+            "a name is made of letters, digits, dots, dashes and underscores, at most 63", "choose a short one, for example night"
+        )
+    return text
 
 
 TEXT_FORMS: Mapping[str, Callable[[str], str]] = {
@@ -201,8 +283,13 @@ TEXT_FORMS: Mapping[str, Callable[[str], str]] = {
     "token-name": token_name,
     "fingerprint": fingerprint,
     "cluster-name": cluster_name,
+    "node-name": node_name,
+    "tag": tag,
+    "days": days,
+    "time-zone": time_zone,
+    "schedule-name": schedule_name,
 }
 """Forms of a string, by the name a schema field gives in `Meta(extra={"form": …})`."""
 
-SCALAR_FORMS: Mapping[str, Callable[[Scalar], int | str]] = {"duration": duration, "time-of-day": time_of_day}
+SCALAR_FORMS: Mapping[str, Callable[[Scalar], int | str]] = {"duration": duration, "time-of-day": time_of_day, "selector": selector}
 """Forms that decide for themselves which spelling they take."""

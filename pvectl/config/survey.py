@@ -10,9 +10,10 @@ from typing import TypeVar
 from msgspec import Struct
 
 from pvectl.config.clusters import Connections, check_files
-from pvectl.config.load import load_connections, load_jobs
+from pvectl.config.load import load_connections, read_jobs
 from pvectl.config.places import CONNECTIONS, JOBS
 from pvectl.config.problems import ConfigProblems, Problem
+from pvectl.config.remarks import remarks_on
 from pvectl.config.schema import PvectlFile
 from pvectl.errors import ConfigError, UnsafeFile
 
@@ -20,7 +21,7 @@ T = TypeVar("T")
 
 
 class Survey(Struct, frozen=True, kw_only=True):
-    """What was read and what is wrong. `files` are the files looked at, False for those that are not there and need not be."""
+    """What was read, what is wrong, and what is only remarkable. `files`: those looked at, False when not there and not needed."""
 
     directory: Path
     files: Mapping[str, bool]
@@ -28,6 +29,7 @@ class Survey(Struct, frozen=True, kw_only=True):
     jobs: PvectlFile | None
     problems: tuple[Problem, ...] = ()
     faults: tuple[ConfigError | UnsafeFile, ...] = ()
+    remarks: tuple[Problem, ...] = ()
 
 
 def survey(directory: Path, env: Mapping[str, str]) -> Survey:
@@ -37,14 +39,15 @@ def survey(directory: Path, env: Mapping[str, str]) -> Survey:
     if connections is not None:
         for name in connections.clusters:
             looking.tried(partial(check_files, connections, name, env))
-    jobs = looking.tried(lambda: load_jobs(directory))
+    jobs = looking.tried(lambda: read_jobs(directory))
     return Survey(
         directory=directory,
         files={name: (directory / name).exists() for name in (CONNECTIONS, JOBS)},
         connections=connections,
-        jobs=jobs,
+        jobs=jobs.file if jobs else None,
         problems=tuple(looking.problems),
         faults=tuple(looking.faults),
+        remarks=remarks_on(jobs.file, jobs.marks, str(directory / JOBS)) if jobs else (),
     )
 
 

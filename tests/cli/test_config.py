@@ -35,16 +35,17 @@ def test_check_says_ok_and_what_it_looked_at_without_asking_any_host(home: Home)
 
 def test_check_tells_every_problem_of_every_file_at_once(home: Home) -> None:
     home.write("proxmox.yml", GOOD.replace("hosts: [pve1.lan, pve2.lan]", "hosts: pve1").replace("token_id", "tokn_id"))
-    home.write("pvectl.yml", "tags: {require_registered: true}\nidle_check: {}\n")
+    home.write("pvectl.yml", "monitor: {}\nidle_check:\n  noddes: [pve2]\n  grace_period: soon\n")
     ended = home.pvectl("config", "check", "-o", "json")
     assert ended.code == 78
     assert [(Path(one["file"]).name, one["line"], one["column"], one["path"], one["hint"]) for one in ended.json["data"]["problems"]] == [
         ("proxmox.yml", 3, 12, "clusters.lab.hosts", "write it in brackets: [..., ...]"),
         ("proxmox.yml", 4, 5, "clusters.lab.tokn_id", "did you mean token_id?"),
-        ("pvectl.yml", 1, 1, "tags", "take the section out, or use a version that has it"),
-        ("pvectl.yml", 2, 1, "idle_check", "take the section out, or use a version that has it"),
+        ("pvectl.yml", 1, 1, "monitor", "take the section out, or use a version that has it"),
+        ("pvectl.yml", 3, 3, "idle_check.noddes", "did you mean nodes?"),
+        ("pvectl.yml", 4, 17, "idle_check.grace_period", "write 30m, 2h or 1d"),
     ]
-    assert len(ended.json["errors"]) == 4
+    assert len(ended.json["errors"]) == 5
     assert ended.json["exit_code"] == 78
     assert SECRET not in ended.out + ended.err
 
@@ -113,9 +114,26 @@ def test_a_pvectl_yml_that_says_nothing_is_in_order(home: Home, text: str) -> No
     assert f"ok: {home.config}/pvectl.yml" in ended.out
 
 
-def test_show_says_that_pvectl_yml_has_nothing_to_show_yet(home: Home) -> None:
+def test_show_has_every_default_of_the_jobs_with_times_in_seconds(home: Home) -> None:
     home.write("proxmox.yml", GOOD)
-    assert home.pvectl("config", "show").out.endswith(f"\n# {home.config}/pvectl.yml\n{{}}  # this version has no jobs yet\n")
+    home.write("pvectl.yml", "idle_check: {nodes: [pve2], grace_period: 1h}\n")
+    jobs = home.pvectl("config", "show", "-o", "json").json["data"]["jobs"]
+    assert (jobs["idle_check"]["nodes"], jobs["idle_check"]["grace_period"], jobs["idle_check"]["max_gap"]) == (["pve2"], 3600, 900)
+    assert jobs["tags"] == {"require_registered": False}
+    shown = home.pvectl("config", "show").out
+    assert f"\n# {home.config}/pvectl.yml\n" in shown
+    assert '\n  nodes: ["pve2"]\n' in shown
+
+
+def test_check_remarks_on_a_job_without_nodes_and_finds_no_fault(home: Home) -> None:
+    home.write("proxmox.yml", GOOD)
+    file = home.write("pvectl.yml", "idle_check:\n  nodes: []\n")
+    ended = home.pvectl("config", "check")
+    assert (ended.code, ended.out.splitlines()[1]) == (0, f"ok: {file}")
+    assert ended.err == (
+        f"pvectl: {file}:2:10: idle_check.nodes: names no node, so none is ever switched off; name those that may be: nodes: [pve2]\n"
+    )
+    assert [one["path"] for one in home.pvectl("config", "check", "-o", "json").json["data"]["remarks"]] == ["idle_check.nodes"]
 
 
 def test_check_of_a_cluster_there_is_not_names_the_nearest(home: Home) -> None:

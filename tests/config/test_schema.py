@@ -14,14 +14,14 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 from msgspec.structs import fields
 
 from pvectl.config.check import check
 from pvectl.config.installing import install
 from pvectl.config.load import ConfigProblems, load_connections, load_jobs, read_document, resolve
 from pvectl.config.places import example_text
-from pvectl.config.schema import FILES, PvectlFile, json_schema
+from pvectl.config.schema import FILES, Activity, OwnPlace, Probe, PvectlFile, json_schema
 from pvectl.errors import CannotWrite
 from tests.config.folders import GOOD, SECRET, told, write
 
@@ -66,21 +66,43 @@ def test_the_examples_satisfy_the_json_schema_and_name_it_for_editors(word: str)
 def test_the_example_loads_without_error_and_only_its_placeholder_is_left_to_fill_in(tmp_path: Path) -> None:
     write(tmp_path, example_text("proxmox.example.yml"))
     write(tmp_path, example_text("pvectl.example.yml"), name="pvectl.yml")
-    assert load_jobs(tmp_path) == PvectlFile()
+    load_jobs(tmp_path)
     with pytest.raises(ConfigProblems, match="token_value: is still a placeholder"):
         resolve(load_connections(tmp_path), env={})
 
 
-def test_the_example_of_pvectl_yml_offers_nothing_this_version_does_not_do() -> None:
-    text = example_text("pvectl.example.yml")
-    assert [line for line in text.splitlines() if line and not line.startswith("#")] == []
-    assert "no jobs in this version" in text
+def test_the_example_of_pvectl_yml_shows_every_default_and_switches_nothing_off(tmp_path: Path) -> None:
+    jobs = load_jobs(write(tmp_path, example_text("pvectl.example.yml"), name="pvectl.yml"))
+    assert jobs.idle_check.dry_run is True
+    assert structs.replace(jobs, idle_check=structs.replace(jobs.idle_check, dry_run=False, nodes=())) == PvectlFile()
+
+
+def test_what_the_example_of_pvectl_yml_has_in_comments_loads_as_well(tmp_path: Path) -> None:
+    text = example_text("pvectl.example.yml").replace("  probes: []\n", "")
+    for commented in (
+        "probes:",
+        "  - name",
+        "    argv",
+        "    timeout",
+        "activity:",
+        "  cpu",
+        "  network",
+        "  window",
+        "  guests",
+        "self: {vmid",
+    ):
+        assert text.count(f"  # {commented}") == 1, commented
+        text = text.replace(f"  # {commented}", f"  {commented}")
+    job = load_jobs(write(tmp_path, text, name="pvectl.yml")).idle_check
+    assert job.self == OwnPlace(vmid=105)
+    assert job.probes == (Probe(name="jellyfin", argv=("/usr/local/bin/nobody-is-streaming", "--quiet"), timeout=10),)
+    assert job.activity == Activity(cpu=0.05, network=20_000, window=900, guests="all")
 
 
 @pytest.mark.parametrize("word", FILES)
 def test_the_examples_name_every_key_there_is(word: str) -> None:
     text = example_text(f"{word}.example.yml")
-    missing = [info.name for struct in set(_structs(FILES[word])) for info in fields(struct) if f"{info.name}:" not in text]
+    missing = [info.encode_name for struct in set(_structs(FILES[word])) for info in fields(struct) if f"{info.encode_name}:" not in text]
     assert missing == []
 
 

@@ -346,9 +346,7 @@ def test_a_token_command_that_may_not_be_ended_is_not_waited_for(tmp_path: Path,
 
 
 def test_reading_and_waiting_share_one_limit(tmp_path: Path) -> None:
-    argv = _command(
-        tmp_path, "import os, time; time.sleep(1.5); os.close(1); time.sleep(1.5); open('late', 'w').close(); time.sleep(300)"
-    )
+    argv = _command(tmp_path, "import os, time; time.sleep(1.5); os.close(1); time.sleep(1.5); open('late', 'w').close(); time.sleep(300)")
     with pytest.raises(Misspelt, match="did not end within 2 s"):
         secrets.from_command(argv, folder=tmp_path, limit=2)
     assert not (tmp_path / "late").exists()

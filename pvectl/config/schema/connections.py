@@ -1,9 +1,9 @@
-"""Every key of the two configuration files: its type, its default and a sentence about it."""
+"""The keys of proxmox.yml: connections and secrets."""
 
 # no `from __future__ import annotations` here: evaluating the strings again when a file is read would cost every run 2 ms
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
@@ -142,13 +142,6 @@ class ProxmoxFile(Struct, frozen=True, kw_only=True):
     proxmox: Annotated[SingleHost | None, Meta(description="The short form for one host, instead of `clusters`.")] = None
 
 
-class PvectlFile(Struct, frozen=True, kw_only=True):
-    """pvectl.yml: how pvectl behaves; no secrets. There is nothing to set in this version yet."""
-
-
-NOT_YET = frozenset({"tags", "idle_check", "scheduled_shutdown", "monitor", "alert"})
-"""Sections of pvectl.yml that later versions read. Accepting one here would promise what is never done."""
-
 KEY_HINTS: Mapping[type[Struct], Mapping[str, str]] = {
     ClusterEntry: {
         "host": "a cluster has `hosts`, a list: hosts: [pve1.lan]",
@@ -179,32 +172,5 @@ KEY_HINTS: Mapping[type[Struct], Mapping[str, str]] = {
             "it belongs to a cluster: clusters: {lab: {hosts: [...], ...}}",
         ),
     },
-    PvectlFile: dict.fromkeys(("clusters", "proxmox", "default_cluster"), "connections and secrets belong into proxmox.yml"),
 }
 """What to say about keys people know from elsewhere, or put in the wrong place."""
-
-FILES: Mapping[str, type[Struct]] = {"proxmox": ProxmoxFile, "pvectl": PvectlFile}
-"""The files by the word `pvectl config schema` takes."""
-
-
-def json_schema(of: type[Struct]) -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) for editors; stricter than msgspec's own in that unknown keys are errors."""
-    import msgspec
-
-    schema = msgspec.json.decode(msgspec.json.encode(msgspec.json.schema(of, schema_hook=_secret_as_string)))
-    for definition in schema["$defs"].values():
-        definition["additionalProperties"] = definition.get("additionalProperties", False)
-    if of is PvectlFile:
-        # a file of nothing but comments means the defaults, and an editor reads it as null
-        schema["$defs"][of.__name__]["type"] = ["object", "null"]
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"{_file_of(of)} of pvectl", **schema}
-
-
-def _secret_as_string(of: type) -> dict[str, Any]:
-    if of is Secret:
-        return {"type": "string", "minLength": 1, "writeOnly": True}
-    raise NotImplementedError(of)
-
-
-def _file_of(of: type[Struct]) -> str:
-    return next((f"{word}.yml" for word, struct in FILES.items() if struct is of), of.__name__)

@@ -1,0 +1,82 @@
+"""Every key of the two configuration files: its type, its default and a sentence about it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from pvectl.config.schema import connections, jobs
+from pvectl.config.schema.connections import SHORT_FORM_NAME, ClusterEntry, ProxmoxFile, SingleHost, Tls
+from pvectl.config.schema.jobs import NOT_YET, Activity, IdleCheck, OwnPlace, Probe, PvectlFile, Tags
+from pvectl.config.schema.monitoring import Monitor
+from pvectl.config.schema.scheduling import ScheduledShutdown, ScheduleEntry, StageEntry, StayUpEntry
+from pvectl.core.secret import Secret
+
+__all__ = [
+    "FILES",
+    "KEY_HINTS",
+    "NOT_YET",
+    "SHORT_FORM_NAME",
+    "Activity",
+    "ClusterEntry",
+    "IdleCheck",
+    "Monitor",
+    "OwnPlace",
+    "Probe",
+    "ProxmoxFile",
+    "PvectlFile",
+    "ScheduleEntry",
+    "ScheduledShutdown",
+    "SingleHost",
+    "StageEntry",
+    "StayUpEntry",
+    "Tags",
+    "Tls",
+    "json_schema",
+]
+
+KEY_HINTS: Mapping[type[Struct], Mapping[str, str]] = {**connections.KEY_HINTS, **jobs.KEY_HINTS}
+"""What to say about keys people know from elsewhere, or put in the wrong place."""
+
+FILES: Mapping[str, type[Struct]] = {"proxmox": ProxmoxFile, "pvectl": PvectlFile}
+"""The files by the word `pvectl config schema` takes."""
+
+
+def json_schema(of: type[Struct]) -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) for editors; stricter than msgspec's own in that unknown keys are errors."""
+    import msgspec
+
+    schema = msgspec.json.decode(msgspec.json.encode(msgspec.json.schema(of, schema_hook=_secret_as_string)))
+    for definition in schema["$defs"].values():
+        definition["additionalProperties"] = definition.get("additionalProperties", False)
+        definition["description"] = definition["description"].partition("\n")[0]
+        for key in definition["properties"].values():
+            _offer_both_spellings(key)
+            if "$ref" in key:
+                # what a section is by default stands at its own keys
+                key.pop("default", None)
+    if of is PvectlFile:
+        # a file of nothing but comments means the defaults, and an editor reads it as null
+        schema["$defs"][of.__name__]["type"] = ["object", "null"]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"{_file_of(of)} of pvectl", **schema}
+
+
+def _offer_both_spellings(key: dict[str, Any]) -> None:
+    """A duration is a whole number with a pattern: the number is seconds, the pattern is for 30m."""
+    if key.get("type") == "integer" and "pattern" in key:
+        from pvectl.config.durations import show_duration
+
+        key["type"] = ["integer", "string"]
+        key.setdefault("minimum", 0)
+        if "default" in key:
+            key["default"] = show_duration(key["default"])
+
+
+def _secret_as_string(of: type) -> dict[str, Any]:
+    if of is Secret:
+        return {"type": "string", "minLength": 1, "writeOnly": True}
+    raise NotImplementedError(of)
+
+
+def _file_of(of: type[Struct]) -> str:
+    return next((f"{word}.yml" for word, struct in FILES.items() if struct is of), of.__name__)

@@ -1,0 +1,137 @@
+"""The texts of systemd's units: a hardened service and a monotonic timer for each job."""
+
+from __future__ import annotations
+
+from pvectl.timers.entries import MARKER, Entry, Job, Setting, plain
+
+UNITS = "/etc/systemd/system"
+SYSUSERS = "/etc/sysusers.d/pvectl.conf"
+USER = "pvectl"
+_AFTER_BOOT = 600
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def entries(jobs: tuple[Job, ...], setting: Setting) -> tuple[Entry, ...]:
+    """All files systemd needs for these jobs, the user they run as included; none for no jobs."""
+    if not jobs:
+        return ()
+    units = [
+        (f"{UNITS}/{unit_name(job)}.{kind}", text)
+        for job in jobs
+        for kind, text in (("service", service(job, setting)), ("timer", timer(job)))
+    ]
+    return tuple(Entry(kind="systemd", path=path, text=text) for path, text in [*units, (SYSUSERS, user())])
+
+
+def unit_name(job: Job) -> str:
+    return f"pvectl-{job.name}"
+
+
+def timer(job: Job) -> str:
+    """Counts from the boot and from the last run, so that no change of the clock and no summer time makes it run at once or not at all.
+
+    The first run waits ten minutes after a boot: somebody who switched the machine on to work on it has time to place a hold.
+    """
+    return f"""\
+{MARKER}
+[Unit]
+Description=Run pvectl {job.name} every {_span(job.interval)}
+
+[Timer]
+OnBootSec={_span(_AFTER_BOOT)}
+OnUnitActiveSec={_span(job.interval)}
+AccuracySec=5s
+# a run that was missed is not made up for
+Persistent=no
+
+[Install]
+WantedBy=timers.target
+"""
+
+
+def service(job: Job, setting: Setting) -> str:
+    """Runs the job once, as a user of its own that may write nothing but its state and sees nothing but the files it is handed."""
+    config = plain(setting.config_dir)
+    words = [*map(plain, setting.program[:1]), *setting.program[1:], job.name, "--quiet"]
+    words += ["--cluster", setting.cluster] if setting.cluster else []
+    credentials = "\n".join(f"LoadCredential={name}:{plain(source)}" for name, source in setting.credentials.items())
+    return f"""\
+{MARKER}
+[Unit]
+Description=pvectl {job.name}: {job.sentence}
+Wants=network-online.target
+After=network-online.target
+# an assertion that fails is told; a condition would be skipped in silence
+AssertFileNotEmpty={config}/proxmox.yml
+
+[Service]
+Type=oneshot
+ExecStart={" ".join(words)}
+TimeoutStartSec={_span(job.longest_run)}
+TimeoutStopSec=30s
+Restart=no
+# another run holds the lock, or the cluster has no quorum: the next one tries again
+SuccessExitStatus=75
+
+User={USER}
+UMask=0077
+StateDirectory=pvectl
+StateDirectoryMode=0700
+# root reads them; pvectl finds its configuration where systemd puts them
+{credentials}
+
+CapabilityBoundingSet=
+AmbientCapabilities=
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+PrivateDevices=yes
+PrivateMounts=yes
+PrivateUsers=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+# not ProcSubset=pid: it hides the kernel's boot id, by which a reboot is noticed
+ProtectProc=invisible
+DevicePolicy=closed
+KeyringMode=private
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+RemoveIPC=yes
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+SystemCallErrorNumber=EPERM
+LimitCORE=0
+MemoryMax=256M
+TasksMax=64
+{_packet_filter(setting.addresses)}"""
+
+
+def user() -> str:
+    """The user the services run as, for systemd-sysusers."""
+    return f'{MARKER}\nu {USER} - "Jobs of pvectl" /var/lib/pvectl\n'
+
+
+def _packet_filter(addresses: tuple[str, ...] | None) -> str:
+    if addresses is None:
+        return "# no IPAddressDeny=: it knows addresses only, and some hosts in proxmox.yml are names, or a probe may ask anybody\n"
+    return f"IPAddressDeny=any\nIPAddressAllow={' '.join(addresses)}\n"
+
+
+def _span(seconds: int) -> str:
+    """In systemd's words: 300 -> "5min"."""
+    left, words = seconds, []
+    for size, unit in _UNITS:
+        if left >= size:
+            words.append(f"{left // size}{unit}")
+            left %= size
+    return " ".join(words)
