@@ -39,13 +39,26 @@ def checked(found: Survey, *, wanted: str | None) -> Report:
         {"name": name, "hosts": entry.hosts, "token_id": token_id(entry), "secret": secret_source(entry), "trust": trust_of(entry)}
         for name, entry in entries
     ]
-    data = {"directory": str(found.directory), "files": files, "clusters": clusters, "problems": found.problems}
+    data = {
+        "directory": str(found.directory),
+        "files": files,
+        "clusters": clusters,
+        "problems": found.problems,
+        "remarks": found.remarks,
+    }
     lines = [f"{file['status']}: {file['file']}" for file in files]
     if not problems:
         lines += [
             f"ok: cluster {name}: {', '.join(entry.hosts)} as {token_id(entry)}, {_SAYS_TRUST[trust_of(entry)]}" for name, entry in entries
         ]
-    return Report(schema="config-check", data=data, text="\n".join(lines), exit_code=_exit_code(found), problems=tuple(problems))
+    return Report(
+        schema="config-check",
+        data=data,
+        text="\n".join(lines),
+        exit_code=_exit_code(found),
+        problems=tuple(problems),
+        remarks=tuple(f"{one}; {one.hint}" if one.hint else str(one) for one in found.remarks),
+    )
 
 
 _SAYS_TRUST = {
@@ -113,7 +126,7 @@ def effective(directory: Path, connections: Connections, jobs: PvectlFile, *, wa
         "jobs": msgspec.to_builtins(jobs),
     }
     text = [f"# {directory / CONNECTIONS}", *_lines({key: data[key] for key in ("default_cluster", "clusters")}, 0)]
-    text += ["", f"# {directory / JOBS}", *(_lines(data["jobs"], 0) if data["jobs"] else ["{}  # this version has no jobs yet"])]
+    text += ["", f"# {directory / JOBS}", *_lines(data["jobs"], 0)]
     return Report(schema="config-show", data=data, text="\n".join(text))
 
 

@@ -5,21 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from msgspec import Struct
 
 from pvectl.cli import layout, output
 from pvectl.clock import Clock, SystemClock
-from pvectl.errors import ExitCode, UsageError
+from pvectl.errors import BadState, ExitCode, PvectlError, UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.progress import Progress
 
+    from pvectl.config.schema import PvectlFile
     from pvectl.core.model import ClusterView
     from pvectl.logs import Log
     from pvectl.pve.client import ProxmoxClient
     from pvectl.pve.transport import Connection, Deadline, Exchange
+    from pvectl.store import Store
 
 READ_DEADLINE = 60
 
@@ -30,6 +34,7 @@ class Options(Struct, frozen=True, kw_only=True):
     format: output.Format = "text"
     cluster: str | None = None
     config_dir: str | None = None
+    state_dir: str | None = None
     quiet: bool = False
     verbose: int = 0
     deadline: int | None = None
@@ -47,6 +52,7 @@ class Run:
         stderr: TextIO | None = None,
         clock: Clock | None = None,
         connection: Connection | None = None,
+        jobs: PvectlFile | None = None,
         log: Log | None = None,
     ) -> None:
         streams = output.default_streams()
@@ -58,11 +64,15 @@ class Run:
         self.options = Options()
         self.command = "error"
         self.interrupted_by = ExitCode.INTERRUPTED
+        self.was_interrupted = False
+        """A signal has ended it before its time, whatever its exit code says: an unknown outcome says more."""
         self._connection = connection
         self.reads_no_file = connection is not None
         self._client: ProxmoxClient | None = None
         self._deadline: Deadline | None = None
         self._log = log
+        self._jobs = jobs
+        self._stores: dict[str, Store] = {}
         self._at_the_end: list[Callable[[], object]] = []
         self.id = os.urandom(4).hex()
 
@@ -71,12 +81,24 @@ class Run:
         """The name of the cluster this run speaks to, None before it is known."""
         return self._connection.cluster if self._connection else self.options.cluster
 
-    def speak_to(self, connection: Connection, *, clock: Clock, at_the_end: Callable[[], object]) -> None:
-        """From here on speak to this cluster, on its time, whatever proxmox.yml says; `at_the_end` is called when the run closes."""
+    def speak_to(
+        self, connection: Connection, *, clock: Clock, jobs: PvectlFile, state_dir: Path, at_the_end: Callable[[], object]
+    ) -> None:
+        """From here on speak to this cluster, on its time, whatever the files say; `at_the_end` is called when the run closes."""
         self._connection = connection
         self.reads_no_file = True
         self.clock = clock
+        self._jobs = jobs
+        self.env["STATE_DIRECTORY"] = str(state_dir)
         self._at_the_end.append(at_the_end)
+
+    def cluster_name(self) -> str:
+        """Which cluster this run is about, for commands that ask nobody; no secret is fetched."""
+        if self._connection is not None:
+            return self._connection.cluster
+        from pvectl.config.load import choose_cluster, find_config_dir, load_connections
+
+        return choose_cluster(load_connections(find_config_dir(self.options.config_dir, self.env), self.env), self.options.cluster)
 
     def connection(self) -> Connection:
         """Where the cluster is and how to prove who we are: from proxmox.yml, unless the run was made with one."""
@@ -109,6 +131,11 @@ class Run:
             self._client = ProxmoxClient.get_instance(connection, deadline=self._deadline, read_only=read_only, on_exchange=told)
         return self._client
 
+    def take_time(self, seconds: float) -> None:
+        """Let the rest of the run take this long; what `--deadline` says stays."""
+        if self._deadline is not None and self.options.deadline is None:
+            self._deadline.begin_again(seconds)
+
     def _tell_exchange(self, exchange: Exchange) -> None:
         self.log.debug(
             "api.request",
@@ -118,6 +145,61 @@ class Run:
             status=exchange.status,
             ms=round(exchange.took * 1000, 1),
         )
+
+    def jobs(self) -> PvectlFile:
+        """What pvectl.yml says; its defaults where there is none."""
+        if self._jobs is None:
+            from pvectl.config.load import find_config_dir, load_jobs
+
+            self._jobs = load_jobs(find_config_dir(self.options.config_dir, self.env), self.env)
+        return self._jobs
+
+    def store(self, purpose: Literal["write", "hold", "read"]) -> Store:
+        """What pvectl remembers of this cluster: to run a job and keep its lock until the end, to place holds beside one, or to read."""
+        if purpose not in self._stores:
+            from pvectl import store
+
+            directory = store.state_dir(self.options.state_dir, self.env)
+            cluster = self.cluster_name()
+            if purpose != "read":
+                self._become_owner_of(directory)
+            if purpose == "write":
+                opened = store.open_to_write(directory, cluster, self.clock)
+            elif purpose == "hold":
+                opened = store.open_beside(directory, cluster, self.clock)
+            else:
+                opened = store.open_to_read(directory, cluster, self.clock)
+            self._stores[purpose] = opened.__enter__()
+            for warning in opened.warnings:
+                self.say(f"pvectl: {warning}")
+        return self._stores[purpose]
+
+    def _become_owner_of(self, directory: Path) -> None:
+        """Root who writes what the service's user remembers goes on as that user, so that the service can still read and write it."""
+        try:
+            owner = directory.stat()
+        except OSError:
+            return
+        if os.geteuid() != 0 or owner.st_uid == 0:
+            return
+        # secrets and settings are root's to read, so that comes first
+        self.connection()
+        with suppress(PvectlError):
+            self.jobs()
+        os.setegid(owner.st_gid)
+        os.seteuid(owner.st_uid)
+
+    def store_to_act(self) -> Store:
+        """The store to run a job with, for commands that do nothing else than act.
+
+        Raises:
+            BadState: what was remembered had to be set aside; that is said once, before anything is done.
+        """
+        store = self.store("write")
+        if store.set_aside is not None:
+            hint = "what it kept lies beside it, and a new one was begun; run it again"
+            raise BadState(f"the state file {store.set_aside}; nothing was changed", hint=hint)
+        return store
 
     def view(self, *, quorum: bool = False) -> ClusterView:
         """One look at the cluster, for commands that only read."""
@@ -139,6 +221,8 @@ class Run:
         if self._client is not None:
             self._client.close()
             self._client = None
+        while self._stores:
+            self._stores.popitem()[1].__exit__(None, None, None)
         while self._at_the_end:
             self._at_the_end.pop()()
 

@@ -24,6 +24,7 @@ _READING_S = 1.2
 """A moment to read what has been said, on a terminal only."""
 
 _ABOVE_EVERYTHING = 100
+_INTERVAL_S = 300
 
 app = leaf()
 
@@ -47,29 +48,33 @@ def demo(
 
 def against_the_simulated_cluster(run: "Run") -> None:
     """Let this run speak to the embedded cluster instead of the one in proxmox.yml; it starts here and ends with the run."""
-    from pvectl.cli.demo_cluster import on_stage
+    from pvectl.cli.demo_cluster import jobs, on_stage
 
     staging = on_stage(SPEED)
     stage = staging.__enter__()
-    run.speak_to(stage.connection(), clock=stage.clock, at_the_end=lambda: staging.__exit__(None, None, None))
+    run.speak_to(
+        stage.connection(),
+        clock=stage.clock,
+        jobs=jobs(),
+        state_dir=stage.memory,
+        at_the_end=lambda: staging.__exit__(None, None, None),
+    )
 
 
 def _play(run: "Run", stage: "Stage", scene: "Scene") -> int:
     """Say what comes, run the command as a shell would, and give its exit code."""
     from pvectl.cli.output import is_terminal
-    from pvectl.errors import ExitCode
 
     if scene.happens is not None:
         scene.happens(stage.cluster)
+    for _ in range(scene.before):
+        _run(run, stage, scene, io.StringIO())
+        stage.cluster.advance(_INTERVAL_S)
     _narrate(run, scene.said)
     _say(run, _prompt(run, scene))
     code = _piped(run, stage, scene) if scene.into else _run(run, stage, scene, _narrator(run))
     if code:
         _say(run, _dim(run, f"(exit code {code})"))
-    if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
-        # the signal reached the command; it is meant for the tour as well
-        run.interrupted_by = ExitCode(code)
-        raise KeyboardInterrupt
     if is_terminal(run.stdout):
         import time
 
@@ -81,9 +86,11 @@ def _run(run: "Run", stage: "Stage", scene: "Scene", stdout: TextIO) -> int:
     """The real command line, through the same door as from a shell; only the connection and the clock are given."""
     from pvectl.cli.app import main
     from pvectl.cli.context import Run
+    from pvectl.cli.demo_cluster import jobs
+    from pvectl.errors import ExitCode
     from pvectl.logs import Log
 
-    env = {name: value for name, value in run.env.items() if not name.startswith("PVECTL_")}
+    env = {name: value for name, value in run.env.items() if not name.startswith("PVECTL_")} | {"STATE_DIRECTORY": str(stage.memory)}
     inner = Run(
         env=env,
         stdin=io.StringIO(),
@@ -92,10 +99,16 @@ def _run(run: "Run", stage: "Stage", scene: "Scene", stdout: TextIO) -> int:
         stderr=_narrator(run),
         clock=stage.clock,
         connection=stage.connection(scene.token_id, scene.secret),
+        jobs=jobs(),
         # what would be log lines in a file is on the page already
         log=Log(run.stderr, level=_ABOVE_EVERYTHING),
     )
-    return main(shlex.split(scene.command)[1:], run=inner)
+    code = main(shlex.split(scene.command)[1:], run=inner)
+    if inner.was_interrupted or code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
+        # the signal reached the command; it is meant for the tour as well
+        run.interrupted_by = inner.interrupted_by
+        raise KeyboardInterrupt
+    return code
 
 
 def _piped(run: "Run", stage: "Stage", scene: "Scene") -> int:

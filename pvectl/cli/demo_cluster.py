@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pvectl.clock import SystemClock
 from pvectl.sim.demo import OPS_SECRET, OPS_TOKEN, demo_scenario
 
 if TYPE_CHECKING:
+    from pvectl.config.schema import PvectlFile
     from pvectl.pve.connection import Connection
     from pvectl.sim.clock import VirtualClock
     from pvectl.sim.cluster import SimCluster
@@ -56,13 +58,21 @@ class ClusterTime(SystemClock):
         self._clock.wait(seconds)
 
 
-class Stage:
-    """The demo cluster at work: `cluster` is what happens there, `server` its API, `clock` its time."""
+def jobs() -> PvectlFile:
+    """The company's pvectl.yml: pve2 may sleep."""
+    from pvectl.config.schema import IdleCheck, PvectlFile
 
-    def __init__(self, cluster: SimCluster, server: SimServer, clock: ClusterTime) -> None:
+    return PvectlFile(idle_check=IdleCheck(nodes=("pve2",), self="elsewhere"))
+
+
+class Stage:
+    """The demo cluster at work: `cluster` is what happens there, `server` its API, `clock` its time, `memory` its state directory."""
+
+    def __init__(self, cluster: SimCluster, server: SimServer, clock: ClusterTime, memory: Path) -> None:
         self.cluster = cluster
         self.server = server
         self.clock = clock
+        self.memory = memory
 
     def connection(self, token_id: str = OPS_TOKEN, secret: str = OPS_SECRET) -> Connection:
         """How to reach it, by every node's own address, as one would write it into proxmox.yml."""
@@ -76,11 +86,13 @@ class Stage:
 @contextmanager
 def on_stage(speed: float) -> Iterator[Stage]:
     """Serve the demo cluster on loopback until the end of the block; its time passes `speed` times as fast as ours."""
+    from tempfile import TemporaryDirectory
+
     from pvectl.sim.clock import VirtualClock
     from pvectl.sim.cluster import SimCluster
     from pvectl.sim.server import SimServer
 
     clock = VirtualClock(speed, start=SystemClock().now().timestamp())
     cluster = SimCluster(scenario(), clock=clock)
-    with SimServer(cluster) as server:
-        yield Stage(cluster, server, ClusterTime(clock))
+    with SimServer(cluster) as server, TemporaryDirectory(prefix="pvectl-demo-") as memory:
+        yield Stage(cluster, server, ClusterTime(clock), Path(memory))

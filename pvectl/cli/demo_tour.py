@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class Scene(Struct, frozen=True, kw_only=True):
-    """One command of the tour. `happens` changes the world beforehand; `into` is a Python program its output is piped into."""
+    """One command of the tour. `happens` changes the world beforehand; `into` is a Python program its output is piped into.
+
+    `before` is how often a timer has run the command by then, every five minutes, with nobody watching.
+    """
 
     said: str
     command: str
@@ -23,6 +26,11 @@ class Scene(Struct, frozen=True, kw_only=True):
     token_id: str = OPS_TOKEN
     secret: str = OPS_SECRET
     into: str | None = None
+    before: int = 0
+
+
+def _resume_the_kiosk(cluster: SimCluster) -> None:
+    cluster.set_guest_status(203, "running")
 
 
 def _lose_pve3(cluster: SimCluster) -> None:
@@ -60,6 +68,20 @@ SCENES = (
         the HA manager, and one does not listen. Nobody pulls its plug, and the exit code tells a script that it still runs.""",
         command="pvectl vm shutdown @tag-safe-shutdown,tickets,old-windows --timeout 1m --yes",
     ),
+    Scene(
+        said="""pve2 carries nothing but guests that may sleep, so it may sleep as well. A timer asks every five minutes; any doubt keeps it
+        on, and says why.""",
+        command="pvectl idle-check",
+    ),
+    Scene(
+        said="""Somebody resumes the kiosk. Half an hour of idle looks later, and after a notice that a hold would have cancelled, it is
+        shut down and seen off, everything is looked at once more, and the node goes off through the API.""",
+        command="pvectl idle-check",
+        happens=_resume_the_kiosk,
+        before=7,
+    ),
+    Scene(said="Nothing is done that was not written down first.", command="pvectl history pve2 --since 1h"),
+    Scene(said="In the morning a magic packet brings it back.", command="pvectl node wake pve2"),
     Scene(
         said="The same facts as JSON, for scripts: which memory is in use where?",
         command="pvectl vm list --status running -o json",

@@ -9,6 +9,7 @@ from msgspec import Struct
 from pvectl.cli import guest_table
 from pvectl.cli.layout import Terminal, paint
 from pvectl.cli.output import Report
+from pvectl.cli.standing import of_guest
 from pvectl.cli.words import percent, size, span
 from pvectl.core import shutdown
 from pvectl.core.model import Guest
@@ -40,8 +41,10 @@ def report(run: Run, guest: Guest) -> Report:
     kept = shutdown.reason_to_keep(_as_it_is_now(guest, now))
     verdict, reason, detail = kept or (Verdict.ACT, Reason.REQUESTED, "it would be asked to shut down")
     standing = Standing(verdict=verdict, reason=reason, detail=detail)
-    data = {"guest": guest, "now": now, "config": dict(config.options), "shutdown": standing}
-    return Report(schema="vm-show", data=data, text=_page(run, guest, now, config.options, standing), cluster=run.cluster)
+    idle_check = of_guest(run, guest)
+    stands = {"vm shutdown": standing.detail} | ({"idle-check": idle_check} if idle_check else {})
+    data = {"guest": guest, "now": now, "config": dict(config.options), "shutdown": standing, "idle_check": idle_check}
+    return Report(schema="vm-show", data=data, text=_page(run, guest, now, config.options, stands), cluster=run.cluster)
 
 
 def _as_it_is_now(guest: Guest, now: GuestNow) -> Guest:
@@ -50,7 +53,7 @@ def _as_it_is_now(guest: Guest, now: GuestNow) -> Guest:
     return msgspec.structs.replace(guest, status=now.qmpstatus or now.status, lock=now.lock)
 
 
-def _page(run: Run, guest: Guest, now: GuestNow, options: Mapping[str, object], standing: Standing) -> str:
+def _page(run: Run, guest: Guest, now: GuestNow, options: Mapping[str, object], stands: Mapping[str, str]) -> str:
     terminal = Terminal.of(run.stdout, run.env)
     kind = "VM" if guest.type == "qemu" else "container"
     status = "template" if guest.template else now.qmpstatus or now.status
@@ -69,7 +72,7 @@ def _page(run: Run, guest: Guest, now: GuestNow, options: Mapping[str, object], 
     sections = {
         "": facts,
         "configuration": {key: str(value) for key, value in sorted(options.items())},
-        "where it stands": {"vm shutdown": standing.detail},
+        "where it stands": stands,
     }
     for heading, told in sections.items():
         lines += ["", paint(heading, "bold", terminal)] if heading else []

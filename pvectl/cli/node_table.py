@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from msgspec import Struct
 
 from pvectl.cli.layout import Column, Table
 from pvectl.cli.output import Report
 from pvectl.cli.selection import remarks
+from pvectl.cli.standing import IdleStanding, of_nodes
 from pvectl.cli.words import percent, size, span
-from pvectl.core.model import ClusterView, Guest, Node
+from pvectl.core.model import Guest, Node
 from pvectl.core.select import Picked
+
+if TYPE_CHECKING:
+    from pvectl.cli.context import Run
 
 
 class NodeRow(Struct, frozen=True, kw_only=True):
     """One node as JSON shows it.
 
-    `guests` counts what PVE places there, `running` those that are not stopped, None while the node is silent.
+    `guests` counts what PVE places there, `running` those that are not stopped, None while the node is silent. `idle_check` tells where
+    the node stands for that job; None where the job does not care about it.
     """
 
     node: str
@@ -30,13 +37,16 @@ class NodeRow(Struct, frozen=True, kw_only=True):
     uptime: int | None
     guests: int
     running: int | None
+    idle_check: IdleStanding | None = None
 
 
-def report(view: ClusterView, *, header: bool, cluster: str | None) -> Report:
+def report(run: Run, *, header: bool) -> Report:
     """All nodes by name; one that is not online makes the answer incomplete."""
+    view = run.view()
+    standing = of_nodes(run)
     nodes = sorted(view.nodes, key=lambda node: node.name)
-    rows = [_row(node, [guest for guest in view.guests if guest.node == node.name]) for node in nodes]
-    columns = (
+    rows = [_row(node, [guest for guest in view.guests if guest.node == node.name], standing.get(node.name)) for node in nodes]
+    columns: tuple[Column, ...] = (
         Column(title="NODE"),
         Column(title="STATUS", style=lambda word: "good" if word == "online" else "bad"),
         Column(title="CPU", right=True, need=4),
@@ -46,20 +56,22 @@ def report(view: ClusterView, *, header: bool, cluster: str | None) -> Report:
         Column(title="GUESTS", right=True, need=7),
         Column(title="RUNNING", right=True, need=8),
     )
+    if standing:
+        columns += (Column(title="IDLE-CHECK", flexible=True, least=24, need=6, wrap=True),)
     return Report(
         schema="node-list",
         data=rows,
-        text=Table(columns=columns, rows=[_cells(row) for row in rows], header=header),
+        text=Table(columns=columns, rows=[_cells(row)[: len(columns)] for row in rows], header=header),
         complete=all(row.status == "online" for row in rows),
-        cluster=cluster,
+        cluster=run.cluster,
         remarks=remarks(view, Picked(guests=view.guests)),
     )
 
 
-def _row(node: Node, guests: list[Guest]) -> NodeRow:
+def _row(node: Node, guests: list[Guest], standing: IdleStanding | None) -> NodeRow:
     shared = {name: getattr(node, name) for name in ("status", "hastate", "cpu", "maxcpu", "mem", "maxmem", "disk", "maxdisk", "uptime")}
     running = sum(not guest.is_off and not guest.template for guest in guests) if node.status == "online" else None
-    return NodeRow(node=node.name, **shared, guests=len(guests), running=running)
+    return NodeRow(node=node.name, **shared, guests=len(guests), running=running, idle_check=standing)
 
 
 def _cells(row: NodeRow) -> tuple[str, ...]:
@@ -74,4 +86,5 @@ def _cells(row: NodeRow) -> tuple[str, ...]:
         span(row.uptime),
         str(row.guests),
         "-" if row.running is None else str(row.running),
+        "-" if row.idle_check is None else row.idle_check.detail,
     )

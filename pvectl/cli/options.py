@@ -40,6 +40,9 @@ DeadlineOption = Annotated[
     str | None,
     typer.Option("--deadline", metavar="TIME", envvar="PVECTL_DEADLINE", help="The run ends by then, whatever happens."),
 ]
+StateDir = Annotated[
+    str | None, typer.Option("--state-dir", metavar="DIR", help="Where pvectl remembers; else $STATE_DIRECTORY or $PVECTL_STATE_DIR.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing unless something was done or failed.")]
 Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, show_default=False, help="Log more; twice: every request.")]
 
@@ -76,7 +79,8 @@ _COMMON: dict[str, tuple[Any, Any]] = {
     "deadline": (DeadlineOption, None),
     "verbose": (Verbose, 0),
 }
-_QUIETABLE = {"quiet": (Quiet, False)}
+_QUIETABLE: dict[str, tuple[Any, Any]] = {"quiet": (Quiet, False)}
+_STATEFUL: dict[str, tuple[Any, Any]] = {"state_dir": (StateDir, None)}
 
 
 def group(help_text: str) -> typer.Typer:
@@ -97,15 +101,24 @@ def leaf() -> typer.Typer:
     )
 
 
-def command(
-    app: typer.Typer, name: str, *, schema: str, quietable: bool = False, tabular: bool = True, **settings: Any
+def command(  # noqa: PLR0913  # one word each for what commands have in common, or have not
+    app: typer.Typer,
+    name: str,
+    *,
+    schema: str,
+    quietable: bool = False,
+    tabular: bool = True,
+    stateful: bool = False,
+    output: Any = Output,
+    **settings: Any,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register `function(run, …) -> Report` as a command that also takes the shared options and finds its `Run` in the context.
 
     `schema` names the JSON result ("vm-list"), also when the command fails before it has one. `quietable` adds `--quiet`, for commands
-    that may have nothing to tell; `tabular` False is for those whose result is no table and so has no CSV form.
+    that may have nothing to tell; `tabular` False is for those whose result is no table and so has no CSV form; `stateful` adds
+    `--state-dir`, for commands that read or write what pvectl remembers; `output` is the option of a command with further formats.
     """
-    common_options = _COMMON | (_QUIETABLE if quietable else {})
+    common_options = _COMMON | {"output": (output, "text")} | (_QUIETABLE if quietable else {}) | (_STATEFUL if stateful else {})
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         def call(ctx: typer.Context, **values: Any) -> Any:

@@ -42,6 +42,45 @@ def nodes(context: Any, _incomplete: str) -> Words:
     return _within_the_limit(lambda: [(node.name, node.status) for node in sorted(_resources(context).nodes, key=lambda node: node.name)])
 
 
+def holdable(context: Any, _incomplete: str) -> Words:
+    """What a hold can keep on: nodes by name, guests by vmid."""
+
+    def ask() -> Words:
+        resources = _resources(context)
+        named = [(node.name, node.status) for node in sorted(resources.nodes, key=lambda node: node.name)]
+        return named + [(word, about) for word, about in _guests(resources) if word.isdigit()]
+
+    return _within_the_limit(ask)
+
+
+def holds(context: Any, _incomplete: str) -> Words:
+    """The holds in force; the cluster is not asked."""
+
+    def ask() -> Words:
+        from pvectl import store
+        from pvectl.clock import SystemClock
+
+        cluster = choose_cluster(_connections(context), context.params.get("cluster"))
+        with store.open_to_read(store.state_dir(context.params.get("state_dir"), os.environ), cluster) as opened:
+            return [(hold.id, f"{hold.subject} {hold.reason}") for hold in opened.holds(at=SystemClock().now())]
+
+    from pvectl.config.load import choose_cluster
+
+    return _within_the_limit(ask)
+
+
+def schedules(context: Any, _incomplete: str) -> Words:
+    """The schedules of pvectl.yml; the cluster is not asked."""
+
+    def ask() -> Words:
+        from pvectl.config.load import find_config_dir, load_jobs
+
+        found = load_jobs(find_config_dir(context.params.get("config_dir"), os.environ), os.environ).scheduled_shutdown.schedules
+        return [(schedule.name, f"{', '.join(schedule.days)} {', '.join(schedule.at)} {schedule.tz}") for schedule in found]
+
+    return _within_the_limit(ask)
+
+
 def pools(context: Any, _incomplete: str) -> Words:
     return _within_the_limit(lambda: [(pool, "") for pool in sorted(_resources(context).pools)])
 

@@ -25,7 +25,7 @@ def list_(run: "Run", selectors: Selectors = None, exclude: Exclude = None) -> "
     return tag_pages.listing(view, among(view, selectors, exclude=exclude), cluster=run.cluster)
 
 
-@command(app, "add", schema="tags-add", quietable=True)
+@command(app, "add", schema="tags-add", quietable=True, stateful=True)
 def add(
     run: "Run",
     tags: TagWords,
@@ -44,7 +44,7 @@ def add(
     return tag_edits.carry_out(run, Edit(add=words), tag_edits.Request.of(selectors, exclude, yes=yes, dry_run=dry_run))
 
 
-@command(app, "remove", schema="tags-remove", quietable=True)
+@command(app, "remove", schema="tags-remove", quietable=True, stateful=True)
 def remove(
     run: "Run", tags: TagWords, selectors: NeededSelectors, exclude: Exclude = None, *, yes: Yes = False, dry_run: DryRun = False
 ) -> "Report":
@@ -56,7 +56,7 @@ def remove(
     return tag_edits.carry_out(run, Edit(remove=words), tag_edits.Request.of(selectors, exclude, yes=yes, dry_run=dry_run))
 
 
-@command(app, "set", schema="tags-set", quietable=True)
+@command(app, "set", schema="tags-set", quietable=True, stateful=True)
 def set_(
     run: "Run",
     tags: TagWords,

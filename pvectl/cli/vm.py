@@ -1,4 +1,4 @@
-"""Guests: list them, look at one, shut them down."""
+"""Guests: list them, look at one, shut them down, start them."""
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,20 +15,19 @@ from pvectl.cli.options import (
     WithTags,
     Yes,
     command,
-    duration,
     group,
 )
 
 if TYPE_CHECKING:
     from pvectl.cli.context import Run
     from pvectl.cli.output import Report
-    from pvectl.core.model import ClusterView
-    from pvectl.core.plan import Plan
 
-_TALK_S = 120
-"""Seconds for everything but the waiting: one look, and the requests for a long selection."""
+app = group("List, inspect, shut down and start guests (VMs and containers).")
 
-app = group("List, inspect and shut down guests (VMs and containers).")
+Order = Annotated[
+    Literal["startup", "none"], typer.Option("--order", help="startup: stage by stage, by the order PVE has; none: all at once.")
+]
+Parallel = Annotated[int, typer.Option("--parallel", metavar="N", min=1, max=100, help="Guests at a time within a stage.")]
 
 
 @command(app, "list", schema="vm-list")
@@ -56,7 +55,7 @@ def list_(
     return guest_table.report(view, among(view, selectors, exclude=exclude), wanted, shape, cluster=run.cluster)
 
 
-@command(app, "show", schema="vm-show", tabular=False)
+@command(app, "show", schema="vm-show", tabular=False, stateful=True)
 def show(run: "Run", guest: GuestWord) -> "Report":
     """Show one guest: its state now, its configuration, and whether it can be shut down."""
     from pvectl.cli import guest_page
@@ -65,43 +64,55 @@ def show(run: "Run", guest: GuestWord) -> "Report":
     return guest_page.report(run, one(run.view(), guest))
 
 
-@command(app, "shutdown", schema="vm-shutdown", quietable=True)
+@command(app, "shutdown", schema="vm-shutdown", quietable=True, stateful=True)
 def shutdown(
     run: "Run",
     selectors: NeededSelectors,
     exclude: Exclude = None,
-    timeout: Annotated[str, typer.Option("--timeout", metavar="TIME", help="How long a guest may take.")] = "2m",
+    timeout: Annotated[
+        str | None,
+        typer.Option("--timeout", metavar="TIME", help="How long a guest may take; else a VM's own down= in PVE, else 2m."),
+    ] = None,
+    order: Order = "startup",
+    parallel: Parallel = 8,
     *,
     force_stop: Annotated[bool, typer.Option("--force-stop", help="Pull the plug of a guest that did not shut down in time.")] = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Return as soon as PVE has accepted the requests.")] = False,
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> "Report":
-    """Ask guests to shut down, and wait until they are off.
+    """Ask guests to shut down in PVE's startup order, and wait until they are off.
 
-    Shows the plan and asks first. A guest that is off, locked, paused, a template or under HA is left alone, and the plan says why.
+    Shows the plan and asks first. A guest that is off, locked, paused, held, a template or under HA is left alone, and the plan says why.
     """
-    from pvectl import act
-    from pvectl.cli.changes import Consent, Wording, carry_through
-    from pvectl.cli.selection import to_change
-    from pvectl.config.durations import show_duration
-    from pvectl.core import shutdown as core_shutdown
+    from pvectl.cli import power
+    from pvectl.cli.changes import Consent
 
-    seconds = duration("--timeout", timeout, at_least=1)
-    client = run.client(read_only=dry_run, deadline=act.longest_wait(seconds) + _TALK_S)
+    wish = power.Wish(selectors=tuple(selectors), exclude=tuple(exclude or ()), timeout=timeout, order=order)
+    consent = Consent(yes=yes, dry_run=dry_run, wait=not no_wait, at_once=None if order == "none" else parallel)
+    return power.shut_down(run, wish, consent, force_stop=force_stop)
 
-    def plan() -> "tuple[ClusterView, Plan]":
-        view, found = to_change(client, run.clock, selectors, exclude or ())
-        now = run.clock.now()
-        return view, core_shutdown.plan(found.guests, excluded=found.excluded, timeout=seconds, force_stop=force_stop, now=now)
 
-    wording = Wording(
-        question="Shut down {guests}, and pull the plug of those that do not obey?" if force_stop else "Shut down {guests}?",
-        progress="shutting down",
-        event="guest.shutdown",
-        planned=lambda _: f"shut down within {show_duration(seconds)}" + (", else by force" if force_stop else ""),
-        outcome_fields=lambda outcome: {"forced": outcome.forced if outcome else None},
-        done="off",
-        rehearsed="would shut down",
-    )
-    return carry_through(run, client, plan, wording, Consent(yes=yes, dry_run=dry_run, wait=not no_wait))
+@command(app, "start", schema="vm-start", quietable=True, stateful=True)
+def start(
+    run: "Run",
+    selectors: NeededSelectors,
+    exclude: Exclude = None,
+    timeout: Annotated[str | None, typer.Option("--timeout", metavar="TIME", help="How long to wait for a guest; 2m unless told.")] = None,
+    order: Order = "startup",
+    parallel: Parallel = 8,
+    *,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Return as soon as PVE has accepted the requests.")] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+) -> "Report":
+    """Start guests in PVE's startup order, and wait until they run.
+
+    Shows the plan and asks first. A guest that runs, is locked or a template is left alone, and the plan says why.
+    """
+    from pvectl.cli import power
+    from pvectl.cli.changes import Consent
+
+    wish = power.Wish(selectors=tuple(selectors), exclude=tuple(exclude or ()), timeout=timeout, order=order)
+    consent = Consent(yes=yes, dry_run=dry_run, wait=not no_wait, at_once=None if order == "none" else parallel)
+    return power.start(run, wish, consent)

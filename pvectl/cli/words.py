@@ -1,34 +1,18 @@
-"""Numbers as people read them."""
+"""Numbers and moments as people read them."""
 
 from __future__ import annotations
 
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
-_SPANS = ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s"))
+from typing import TYPE_CHECKING
+
+from pvectl.core.amounts import percent as percent
+from pvectl.core.amounts import size as size
+from pvectl.core.amounts import span as span
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
-def size(value: int | None) -> str:
-    """Bytes as people read them, "-" when not known: 1536 -> "1.5 KiB"."""
-    if value is None:
-        return "-"
-    power = min((value.bit_length() - 1) // 10, len(_UNITS) - 1) if value > 0 else 0
-    if power == 0:
-        return f"{value} B"
-    amount = value / (1 << 10 * power)
-    return f"{amount:.0f} {_UNITS[power]}" if amount >= 100 else f"{amount:.1f} {_UNITS[power]}"
-
-
-def percent(ratio: float | None) -> str:
-    return "-" if ratio is None else f"{ratio * 100:.0f}%"
-
-
-def span(seconds: float | None) -> str:
-    """A duration as people read it, in its two largest units, "-" when not known: 93784 -> "1d 2h"."""
-    if seconds is None:
-        return "-"
-    whole = int(seconds)
-    for width, unit, below, part in _SPANS:
-        if whole >= width:
-            count, rest = divmod(whole, width)
-            rest //= below
-            return f"{count}{unit} {rest}{part}" if rest else f"{count}{unit}"
-    return f"{whole}s"
+def moment(when: datetime, now: datetime) -> str:
+    """A moment by this machine's clock: the time of day, and the date where that is not today's."""
+    local = when.astimezone()
+    return local.strftime("%H:%M" if local.date() == now.astimezone().date() else "%Y-%m-%d %H:%M")

@@ -128,7 +128,7 @@ def test_a_signal_while_a_command_waits_ends_more_than_that_command(
     wait = Scene(
         said="One that never listens.",
         command="pvectl vm shutdown old-windows --timeout 1h --yes",
-        happens=lambda cluster: cluster.at(5, lambda: os.kill(os.getpid(), signalled)),
+        happens=lambda cluster: cluster.at(60, lambda: os.kill(os.getpid(), signalled)),
     )
     monkeypatch.setattr(demo_tour, "SCENES", (wait, Scene(said="Never told.", command="pvectl vm list")))
     threads, out = set(threading.enumerate()), io.StringIO()

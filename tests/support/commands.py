@@ -41,6 +41,7 @@ class Home:
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
             "PVECTL_CONFIG_DIR": str(self.config),
+            "PVECTL_STATE_DIR": str(folder / "pvectl-state"),
             "LANG": "C.UTF-8",
         }
 

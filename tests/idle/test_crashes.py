@@ -1,0 +1,152 @@
+"""Killed, or out of disk, at each call that changes the state directory: the next run finds everything in order (S24, S30, S31, S32)."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pvectl.errors import ExitCode
+from tests.idle.days import IDLE, INTERVAL, about_to_act, idle_check
+from tests.support.stages import Stage
+
+SPEED = 12.0
+CHANGES = "openat,write,pwrite64,fsync,fdatasync,ftruncate,fallocate,unlink,unlinkat,rename,renameat2,link,mkdir,fchmod,flock"
+QUICK: dict[str, Any] = {**IDLE, "guests": [{**guest, "shutdown_s": 0.1} for guest in IDLE["guests"]]}
+EACH_PAGE = os.environ.get("PVECTL_EACH_PAGE")
+"""Set: at every single call. Else, of the writes of pages that stand between two other calls, each fourth, and fewer with an error."""
+STRACE = shutil.which("strace")
+
+pytestmark = [
+    pytest.mark.skipif(STRACE is None and not os.environ.get("CI"), reason="strace is not installed: apt-get install strace"),
+    pytest.mark.timeout(600),
+]
+
+
+def _paths(stage: Stage) -> list[str]:
+    folder = stage.state_file.parent
+    names = ("state.db", "state.db-journal", "state.db.new", "state.db.new-journal", "state.lock")
+    return [str(folder), *(str(folder / name) for name in names)]
+
+
+def _under_strace(stage: Stage, *options: str) -> int:
+    """One whole run at speed; gives its exit code, or minus the signal that ended it."""
+    assert STRACE is not None, "strace is not installed, and CI must have it"
+    stage.cluster.clock.set_speed(SPEED)
+    try:
+        watched = [word for path in _paths(stage) for word in ("-P", path)]
+        command = [STRACE, "-f", "--seccomp-bpf", "-qq", *watched, *options, *stage.command("idle-check", speed=SPEED)]
+        ended = subprocess.run(command, env=stage.home.env, cwd=stage.folder, capture_output=True, text=True, timeout=60, check=False)
+        assert "Traceback" not in ended.stderr, ended.stderr
+        return ended.returncode
+    finally:
+        stage.cluster.clock.set_speed(0)
+
+
+def _calls(tmp_path: Path, keep: Path) -> list[str]:
+    """The names of such calls the run makes, in their order."""
+    folder = tmp_path / "counted"
+    folder.mkdir()
+    with about_to_act(folder, QUICK, keep=keep) as stage:
+        trace = folder / "trace"
+        assert _under_strace(stage, "-e", f"trace={CHANGES}", "-o", str(trace)) == 0
+        assert len(stage.power_offs()) == 1
+        return re.findall(r"^\d+ +(\w+)\(", trace.read_text(), re.MULTILINE)
+
+
+def _sample(calls: list[str], step: int, others: int = 1) -> list[int]:
+    """Numbers of the calls to try: each `others`-th that is no writing of a page, and each `step`-th of those."""
+    pages = [number for number, name in enumerate(calls, 1) if name == "pwrite64"]
+    rest = [number for number, name in enumerate(calls, 1) if name != "pwrite64"]
+    return list(range(1, len(calls) + 1)) if EACH_PAGE else sorted({*pages[::step], *rest[::others]})
+
+
+def _posts(stage: Stage) -> list[str]:
+    """What was asked for, as the subjects the audit trail names."""
+    posts = []
+    for record in stage.server.writes():
+        parts = record.path.split("/")
+        posts.append(f"shutdown guest/{parts[4]}" if record.path.endswith("/shutdown") else f"power-off node/{parts[2]}")
+    return posts
+
+
+def _intended(stage: Stage) -> list[str]:
+    from pvectl.store import open_to_read
+
+    with open_to_read(stage.state, "lab", stage.clock) as store:
+        return [f"{intent.verb} {intent.subject}" for intent, _ in store.actions(since=datetime(2026, 1, 1, tzinfo=UTC))]
+
+
+def _is_sound(file: Path) -> bool:
+    with sqlite3.connect(file) as connection:
+        (word,) = connection.execute("PRAGMA integrity_check").fetchone()
+    connection.close()
+    return bool(word == "ok")
+
+
+def _judge(stage: Stage, where: str) -> None:
+    """After whatever became of the first run: two clean ones, and everything is as it should be."""
+    before = _posts(stage)
+    assert set(before) <= set(_intended(stage)), f"{where}: sent without a word in the audit trail"
+    for _ in range(2):
+        stage.advance(INTERVAL)
+        ended = idle_check(stage)
+        assert ended.code in (ExitCode.OK, ExitCode.FAILED, ExitCode.BLIND, ExitCode.UNKNOWN_OUTCOME), f"{where}: {ended.err}"
+    posts = _posts(stage)
+    assert len(posts) == len(set(posts)), f"{where}: {posts}"
+    assert set(posts) <= set(_intended(stage)), f"{where}: sent without a word in the audit trail"
+    assert _is_sound(stage.state_file), where
+    left = {path.name for path in stage.state_file.parent.iterdir()}
+    assert left <= {"state.db", "state.db-journal", "state.lock"}, f"{where}: {left}"
+    if "power-off node/pve2" not in posts:
+        # nothing was sent; that may delay the power-off and must not prevent it for good
+        assert stage.cluster.node("pve2").online, where
+
+
+def _each(tmp_path: Path, inject: str, step: int, others: int = 1, only: slice = slice(None)) -> None:
+    keep = tmp_path / "kept"
+    keep.mkdir()
+    calls = _calls(tmp_path, keep)
+    assert {"pwrite64", "fdatasync", "ftruncate", "openat", "flock"} <= set(calls)
+    for point in _sample(calls, step, others)[only]:
+        folder = tmp_path / str(point)
+        folder.mkdir()
+        with about_to_act(folder, QUICK, keep=keep) as stage:
+            how = f"inject={CHANGES}:{inject.format(point)}"
+            code = _under_strace(stage, "-e", f"trace={CHANGES}", "-e", how, "-o", "/dev/null")
+            where = f"{how} ({calls[point - 1]}, of {len(calls)}, ended with {code})"
+            if "KILL" not in inject:
+                assert code in _TYPED, where
+            _judge(stage, where)
+        shutil.rmtree(folder)
+
+
+_TYPED = (ExitCode.OK, ExitCode.FAILED, ExitCode.UNKNOWN_OUTCOME, ExitCode.BAD_STATE, ExitCode.CANNOT_WRITE, ExitCode.TRY_LATER)
+
+KILLED = "signal=KILL:when={}"
+NO_SPACE = "error=ENOSPC:when={}+"
+BAD_DISK = "error=EIO:when={}"
+
+
+def test_s30_a_run_that_is_killed_leaves_everything_in_order(tmp_path: Path) -> None:
+    _each(tmp_path, KILLED, 4, only=slice(60, 61))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(4))
+def test_s30_a_run_that_is_killed_anywhere_leaves_everything_in_order(tmp_path: Path, part: int) -> None:
+    _each(tmp_path, KILLED, 4, only=slice(part, None, 4))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("inject", [NO_SPACE, BAD_DISK], ids=["no space from then on", "one bad write"])
+@pytest.mark.parametrize("part", range(2))
+def test_s24_a_run_that_cannot_write_does_nothing_it_has_not_written_down(tmp_path: Path, inject: str, part: int) -> None:
+    _each(tmp_path, inject, 10, 3, only=slice(part, None, 2))
