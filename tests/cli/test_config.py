@@ -35,13 +35,13 @@ def test_check_says_ok_and_what_it_looked_at_without_asking_any_host(home: Home)
 
 def test_check_tells_every_problem_of_every_file_at_once(home: Home) -> None:
     home.write("proxmox.yml", GOOD.replace("hosts: [pve1.lan, pve2.lan]", "hosts: pve1").replace("token_id", "tokn_id"))
-    home.write("pvectl.yml", "monitor: {}\nidle_check:\n  noddes: [pve2]\n  grace_period: soon\n")
+    home.write("pvectl.yml", "alert: {}\nidle_check:\n  noddes: [pve2]\n  grace_period: soon\n")
     ended = home.pvectl("config", "check", "-o", "json")
     assert ended.code == 78
     assert [(Path(one["file"]).name, one["line"], one["column"], one["path"], one["hint"]) for one in ended.json["data"]["problems"]] == [
         ("proxmox.yml", 3, 12, "clusters.lab.hosts", "write it in brackets: [..., ...]"),
         ("proxmox.yml", 4, 5, "clusters.lab.tokn_id", "did you mean token_id?"),
-        ("pvectl.yml", 1, 1, "monitor", "take the section out, or use a version that has it"),
+        ("pvectl.yml", 1, 1, "alert", "take the section out, or use a version that has it"),
         ("pvectl.yml", 3, 3, "idle_check.noddes", "did you mean nodes?"),
         ("pvectl.yml", 4, 17, "idle_check.grace_period", "write 30m, 2h or 1d"),
     ]
