@@ -71,6 +71,8 @@ def _safe(key: str, value: object) -> object:
         return "***"
     if value is None or isinstance(value, bool | int | float):
         return value
+    if isinstance(value, list | tuple):
+        return [_safe(key, one) for one in value]
     return clean(str(value))
 
 

@@ -27,6 +27,16 @@ def test_an_event_is_one_json_line_with_its_fields() -> None:
     assert event == {"event": "guest.shutdown", "level": "warning", "run_id": "a1", "cluster": "lab", "vmid": 200, "node": "pve2"}
 
 
+def test_a_list_stays_a_list() -> None:
+    stream = io.StringIO()
+
+    logs.Log(stream, env={}).warning("node.switch-off", vmids=[201, 200], names=("db\n",))
+    event = json.loads(stream.getvalue())
+
+    assert event["vmids"] == [201, 200]
+    assert "\n" not in event["names"][0]
+
+
 def test_under_systemd_a_line_carries_the_journals_priority() -> None:
     stream = io.StringIO()
     log = logs.Log(stream, env={"JOURNAL_STREAM": "8:1"}, level=logs.DEBUG)

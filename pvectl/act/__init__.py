@@ -8,9 +8,10 @@ from pvectl.act.diary import Diary, Verb
 from pvectl.act.guests import NeededTag
 from pvectl.act.ledger import Progress, interrupted
 from pvectl.act.node import Reconsider, Reconsidered, longest_switch_off, switch_off
-from pvectl.act.waking import WITHIN_S, wake
+from pvectl.act.waking import ALREADY_ONLINE, WITHIN_S, wake
 
 __all__ = [
+    "ALREADY_ONLINE",
     "OFF_WITHIN_S",
     "WITHIN_S",
     "Diary",

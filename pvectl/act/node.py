@@ -33,12 +33,16 @@ _ON_ITS_WAY = "interrupted while the request to power off was on its way: it may
 
 
 class Reconsidered(Struct, frozen=True, kw_only=True):
-    """What a full look says now: `stop` is why to go no further, None: go on. `running` are the guests that run on the node."""
+    """What a full look says now: `stop` is why to go no further, None: go on. `running` are the guests that run on the node.
+
+    `read_since` is when the reading began, by the clock that never steps; None: when it was asked to look.
+    """
 
     stop: str | None = None
     reason: Reason | None = None
     running: tuple[Guest, ...] = ()
     evidence_id: str | None = None
+    read_since: float | None = None
 
 
 class Reconsider(Protocol):
@@ -138,7 +142,8 @@ class _Way:
         if seen.stop is not None:
             return self.ends(OutcomeStatus.SKIPPED, seen.stop, reason=seen.reason)
         # the age counts from the first thing that was read
-        return seen, lambda: self.clock.boottime() - began <= MAX_VIEW_AGE_S
+        since = began if seen.read_since is None else max(began, seen.read_since)
+        return seen, lambda: self.clock.boottime() - since <= MAX_VIEW_AGE_S
 
 
 def _drain(way: _Way, needed: NeededTag, parallel: int) -> PowerOutcome | None:

@@ -22,7 +22,7 @@ WITHIN_S = 600
 _ROUND_S = 3.0
 _NO_ADDRESS = re.compile(r"No wake on LAN MAC address defined")
 _MYSELF = re.compile(r"cannot wake my self")
-_ALREADY_ONLINE = "already-online"
+ALREADY_ONLINE = "already-online"
 _NOT_WAITED = "interrupted: the wake-up call was sent, and nobody waits for the node"
 
 
@@ -40,7 +40,7 @@ def wake(
     """
     action, began = Wake(node=node), clock.boottime()
     if _is_online(node, client):
-        return WakeOutcome(action=action, status=OutcomeStatus.SKIPPED, error="it is online already", kind=_ALREADY_ONLINE)
+        return WakeOutcome(action=action, status=OutcomeStatus.SKIPPED, error="it is online already", kind=ALREADY_ONLINE)
     _refuse_without_address(node, client)
     pen = Pen(diary)
     intent = pen.intend("wake", action.subject, {"node": node})

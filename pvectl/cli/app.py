@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
@@ -30,10 +31,17 @@ class Lazy(NamedTuple):
 
 
 COMMANDS = {
-    "vm": Lazy("pvectl.cli.vm", "List, inspect and shut down guests (VMs and containers)."),
+    "vm": Lazy("pvectl.cli.vm", "List, inspect, shut down and start guests (VMs and containers)."),
     "tags": Lazy("pvectl.cli.tags", "List, edit and check the tags of guests."),
-    "node": Lazy("pvectl.cli.node", "List nodes."),
+    "node": Lazy("pvectl.cli.node", "List nodes, wake one."),
+    "idle-check": Lazy("pvectl.cli.idle_check", "Switch nodes off on which nothing important has run for a while."),
+    "scheduled-shutdown": Lazy("pvectl.cli.scheduled_shutdown", "Shut guests down at set times, in stages, each time once."),
+    "hold": Lazy("pvectl.cli.hold", "Keep nodes and guests on for a while."),
+    "monitor": Lazy("pvectl.cli.monitor", "Look at the whole cluster: what is wrong, what is fine, what could not be checked."),
+    "explain": Lazy("pvectl.cli.explain", "Tell why a decision fell as it did."),
+    "history": Lazy("pvectl.cli.history", "Tell what was done, decided and held."),
     "doctor": Lazy("pvectl.cli.doctor", "Check reach, TLS, clock, token, privileges and completeness."),
+    "timers": Lazy("pvectl.cli.timers", "Run the jobs every few minutes, with systemd's timers or cron's table."),
     "config": Lazy("pvectl.cli.config_cmd", "Check, explain and create the configuration."),
     "demo": Lazy("pvectl.cli.demo", "See pvectl at work on an embedded simulated cluster."),
 }
@@ -156,23 +164,23 @@ def _finish(starter: Starter, words: list[str]) -> int:
             return _misused(starter.run(), error, words)
         if result is None or isinstance(result, int):
             # typer's own: 0 after --help or --version, 130 after Ctrl-C
-            return _interrupted(starter.run()) if result == ExitCode.INTERRUPTED else int(result or 0)
+            return _interrupted(starter.run(), words) if result == ExitCode.INTERRUPTED else int(result or 0)
         _print(starter.run(), result)
     except PvectlError as error:
         return _fail(starter.run(), error, words)
     except (KeyboardInterrupt, typer.Abort):
-        return _interrupted(starter.run())
+        return _interrupted(starter.run(), words)
     except SystemExit:
         return int(ExitCode.OK)  # typer's way out when the reader of a help page has gone
     except Exception as error:  # noqa: BLE001  (the single exit: whatever is left is a bug, and says so)
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF):
             starter.run().say(f"pvectl: the output cannot be written: {error.strerror}")
-            return int(ExitCode.FAILED)
+            return _as_plugin(starter.run(), words, "the output cannot be written") or int(ExitCode.FAILED)
         import traceback
 
         starter.run().say(traceback.format_exc() + "pvectl: this is a bug in pvectl; the lines above say where")
-        return int(ExitCode.BUG)
-    return int(result.exit_code)
+        return _as_plugin(starter.run(), words, f"this is a bug in pvectl: {type(error).__name__}") or int(ExitCode.BUG)
+    return int(result.exit_code if result.code is None else result.code)
 
 
 def _misused(run: Run, error: Any, words: list[str]) -> int:
@@ -188,9 +196,22 @@ def _misused(run: Run, error: Any, words: list[str]) -> int:
     return _fail(run, UsageError(error.format_message(), hint=hint), words)
 
 
-def _interrupted(run: Run) -> int:
+def _interrupted(run: Run, words: list[str]) -> int:
     run.say("pvectl: interrupted")
-    return int(run.interrupted_by)
+    return _as_plugin(run, words, "interrupted before there was an answer") or int(run.interrupted_by)
+
+
+def _as_plugin(run: Run, words: list[str], message: str) -> int | None:
+    """The failure as a plugin of Nagios tells it: a line on stdout and 3; None where nobody asked for a plugin."""
+    if "monitor" not in words or _asked_format(run, words) != "nagios":
+        return None
+    from pvectl.cli import output
+    from pvectl.core import nagios
+
+    failure = nagios.failure(message)
+    with suppress(output.CannotPrint):
+        output.write(run.stdout, f"{failure.text}\n".encode())
+    return failure.status
 
 
 def _print(run: Run, report: Any) -> None:
@@ -204,13 +225,19 @@ def _print(run: Run, report: Any) -> None:
             run.say(output.complaint(problem))
     for remark in report.remarks:
         run.say(f"pvectl: {remark}")
-    payload = output.render(report, format_, now=run.clock.now(), terminal=layout.Terminal.of(run.stdout, run.env))
-    output.write(run.stdout, payload)
+    terminal = layout.Terminal() if report.written_to else layout.Terminal.of(run.stdout, run.env)
+    payload = output.render(report, format_, now=run.clock.now(), terminal=terminal)
+    if report.written_to is None:
+        output.write(run.stdout, payload)
+    else:
+        output.write_file(report.written_to, payload)
 
 
 def _fail(run: Run, error: PvectlError, words: list[str]) -> int:
     from pvectl.cli import layout, output
 
+    if (status := _as_plugin(run, words, error.message)) is not None:
+        return status
     report = output.failure(error, schema=run.command, cluster=run.cluster)
     for problem in report.problems:
         run.say(output.complaint(problem))

@@ -81,6 +81,23 @@ def show(run: "Run") -> "Report":
     return config_pages.effective(directory, load_connections(directory, run.env), load_jobs(directory), wanted=run.options.cluster)
 
 
+@command(app, "import", schema="config-import", tabular=False)
+def import_(
+    run: "Run",
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The config.yml of the prototype's scheduled or idle shutdown.")],
+    tz: Annotated[str | None, typer.Option("--tz", metavar="ZONE", help="The time zone its times are in; else this machine's.")] = None,
+) -> "Report":
+    """Print the pvectl.yml an old configuration amounts to.
+
+    For config.yml files of the prototype pvectl grew from. Remarks say where the meaning was dangerous. Nothing is written.
+    """
+    from pvectl.cli import config_pages
+    from pvectl.cli.own_zone import own_zone
+    from pvectl.config.importing import imported
+
+    return config_pages.imported(str(file), imported(file, tz=own_zone(run.env, tz)))
+
+
 @command(app, "trust", schema="config-trust")
 def trust(run: "Run") -> "Report":
     """Show each host's certificate and pin it after asking.

@@ -10,6 +10,7 @@ from typing import Any
 
 from pvectl.cli.output import Problem, Report
 from pvectl.config.clusters import Connections, choose_cluster, secret_source, token_id
+from pvectl.config.importing import Imported
 from pvectl.config.installing import Written
 from pvectl.config.places import CONNECTIONS, JOBS
 from pvectl.config.schema import ClusterEntry, PvectlFile
@@ -109,6 +110,14 @@ def installed(directory: Path, files: Sequence[Written], *, found_by_itself: boo
         f"  5. pvectl doctor{where}",
     ]
     return Report(schema="config-init", data={"directory": str(directory), "files": files}, text="\n".join(lines))
+
+
+def imported(file: str, found: Imported) -> Report:
+    """The new file as text, with the remarks in it."""
+    data = {"file": file, "pvectl_yml": found.text, "remarks": found.notes}
+    count = len(found.notes)
+    remarks = (f"{count} remark{'' if count == 1 else 's'} stand{'s' if count == 1 else ''} in the text: read them first",) if count else ()
+    return Report(schema="config-import", data=data, text=found.text, remarks=remarks)
 
 
 def effective(directory: Path, connections: Connections, jobs: PvectlFile, *, wanted: str | None) -> Report:

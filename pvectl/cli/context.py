@@ -174,6 +174,14 @@ class Run:
                 self.say(f"pvectl: {warning}")
         return self._stores[purpose]
 
+    def give_back(self, purpose: Literal["write", "hold", "read"]) -> None:
+        """Close what the run has of its memory before it ends: the lock is free again, and root is root again."""
+        if purpose in self._stores:
+            self._stores.pop(purpose).__exit__(None, None, None)
+        if os.getuid() == 0 != os.geteuid():
+            os.seteuid(0)
+            os.setegid(os.getgid())
+
     def _become_owner_of(self, directory: Path) -> None:
         """Root who writes what the service's user remembers goes on as that user, so that the service can still read and write it."""
         try:

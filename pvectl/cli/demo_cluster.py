@@ -59,10 +59,11 @@ class ClusterTime(SystemClock):
 
 
 def jobs() -> PvectlFile:
-    """The company's pvectl.yml: pve2 may sleep."""
-    from pvectl.config.schema import IdleCheck, PvectlFile
+    """The company's pvectl.yml: pve2 may sleep, and what is tagged for it goes down at night."""
+    from pvectl.config.schema import IdleCheck, PvectlFile, ScheduledShutdown, ScheduleEntry
 
-    return PvectlFile(idle_check=IdleCheck(nodes=("pve2",), self="elsewhere"))
+    night = ScheduleEntry(name="night", at=("22:30",), tz="Europe/Berlin", select=("@tag-safe-shutdown",))
+    return PvectlFile(idle_check=IdleCheck(nodes=("pve2",), self="elsewhere"), scheduled_shutdown=ScheduledShutdown(schedules=(night,)))
 
 
 class Stage:

@@ -39,6 +39,7 @@ class _Sight(Struct, frozen=True, kw_only=True):
     client: ProxmoxClient
     view: ClusterView
     standalone: bool | None
+    switched: tuple[str, ...] = ()
 
 
 def examine(run: Run) -> tuple[Check, ...]:
@@ -191,7 +192,7 @@ def _inside(run: Run, client: ProxmoxClient) -> Iterator[Check]:
         return
     status = _answer(client.cluster_status)
     standalone = None if isinstance(status, PvectlError) else status.standalone
-    sight = _Sight(client=client, view=view, standalone=standalone)
+    sight = _Sight(client=client, view=view, standalone=standalone, switched=_switched(run))
     yield from _rights(sight)
     yield _quorum(sight)
     yield from _tags(sight)
@@ -199,6 +200,15 @@ def _inside(run: Run, client: ProxmoxClient) -> Iterator[Check]:
     silent = yield from _node_clocks(run, sight)
     yield from _wake(sight, silent)
     yield from _completeness(sight, silent)
+
+
+def _switched(run: Run) -> tuple[str, ...]:
+    """The nodes that idle-check is to switch off; none where the configuration cannot be read, which has been said by then."""
+    try:
+        job = run.jobs().idle_check
+    except PvectlError:
+        return ()
+    return job.nodes if job.enabled else ()
 
 
 def _online(view: ClusterView) -> list[str]:
@@ -212,7 +222,8 @@ def _rights(sight: _Sight) -> Iterator[Check]:
         yield _unread("privileges", "cluster", listed)
         return
     nodes = sorted(node.name for node in sight.view.nodes)
-    paths = ["/", "/vms", *(f"/nodes/{node}" for node in nodes)]
+    switched = [node for node in sight.switched if node in nodes]
+    paths = ["/", "/vms", *(["/storage"] if switched else []), *(f"/nodes/{node}" for node in nodes)]
     answers = client.in_parallel([partial(client.permissions, path) for path in paths])
     rights = dict(listed)
     for path, answer in zip(paths, answers, strict=True):
@@ -223,6 +234,9 @@ def _rights(sight: _Sight) -> Iterator[Check]:
     held = privileges.Held(token_id=token_id, rights=rights, acl=acl if seen and not isinstance(acl, PvectlError) else None)
     yield privileges.of_separation(held)
     yield from privileges.of_rights(held, nodes)
+    # what a token needs first is to see
+    if switched and held.has("Sys.Audit", "/"):
+        yield from privileges.of_switching(held, switched)
 
 
 def _completeness(sight: _Sight, silent: Sequence[str]) -> Iterator[Check]:

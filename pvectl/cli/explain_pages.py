@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pvectl.cli import idle_pages, schedule_pages
 from pvectl.cli.history_pages import table_of
 from pvectl.cli.kept import Kept, KeptLook, KeptPlan, KeptStep, KeptTurns, Payload
-from pvectl.cli.layout import Terminal, paint, text_of
+from pvectl.cli.layout import Terminal, folded, paint, text_of
 from pvectl.cli.output import Problem, Report
-from pvectl.cli.words import moment
+from pvectl.cli.words import moment, span
 from pvectl.core import idle
 from pvectl.core.evidence import HaStatus, Member, NodeEvidence, TaskHistory
 from pvectl.core.model import Guest, Known, Unknown
@@ -23,6 +24,7 @@ from pvectl.errors import BadState, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from pvectl.cli.context import Run
+    from pvectl.core.idle import GoOn, NodeDecision
     from pvectl.store import DecisionEntry, HistoryEntry
 
 
@@ -59,7 +61,8 @@ def explained(run: Run, word: str) -> Report:
         hint = "idle-check and history show the ids; decisions without action are kept for 90 days"
         raise UsageError(f"there is no decision '{clean(word)}'", hint=hint)
     try:
-        kept = msgspec.json.decode(entry.payload, type=Payload)
+        # a person who woke a node needed no evidence for it
+        kept = None if bytes(entry.payload) == b"{}" else msgspec.json.decode(entry.payload, type=Payload)
     except msgspec.DecodeError as error:
         raise BadState(f"what was kept of decision {entry.id} cannot be understood by this version: {error}") from None
     actions = tuple(one for one in store.history(since=entry.at, subject=None) if one.decision_id == entry.id and one.what == "action")
@@ -82,10 +85,10 @@ def explained(run: Run, word: str) -> Report:
     )
 
 
-def _replays(kept: Payload) -> bool | None:
+def _replays(kept: Payload | None) -> bool | None:
     """Whether the same facts lead to the same answer once more (safety rule S32)."""
     match kept:
-        case KeptPlan():
+        case KeptPlan() | None:
             return None
         case KeptStep() | KeptTurns():
             return kept.replayed()
@@ -93,15 +96,27 @@ def _replays(kept: Payload) -> bool | None:
             again = (idle.handed_over if kept.handed_over else idle.step)(
                 case.record, case.evidence, case.policy, case.now, case.others
             ).decision
-            return again == (kept.alone or kept.decision)
+            return _unworded(again) == _unworded(kept.alone or kept.decision)
         case KeptLook(case=case):
             assert case.record is not None
             ours = frozenset(kept.ours)
             answer = idle.may_go_on(case.evidence, case.policy, case.record, case.now, ours=ours, others=case.others, last=kept.last)
-            return answer == kept.answer
+            return _in_kind(answer) == _in_kind(kept.answer)
 
 
-def _page(run: Run, entry: DecisionEntry, kept: Payload, actions: tuple[HistoryEntry, ...], *, same: bool | None) -> str:
+def _unworded(decision: NodeDecision) -> NodeDecision:
+    """The decision without its sentences: a later version may word the same verdict differently."""
+    blockers = tuple(replace(blocker, detail="") for blocker in decision.blockers)
+    return replace(decision, detail="", if_gone=None, blockers=blockers)
+
+
+def _in_kind(answer: GoOn) -> tuple[object, ...]:
+    """A look's answer without its sentences."""
+    blockers = tuple(replace(blocker, detail="") for blocker in answer.blockers)
+    return (answer.stop is None, answer.reason, answer.running, blockers)
+
+
+def _page(run: Run, entry: DecisionEntry, kept: Payload | None, actions: tuple[HistoryEntry, ...], *, same: bool | None) -> str:
     terminal = Terminal.of(run.stdout, run.env)
     now = run.clock.now()
     when = f"{entry.at.astimezone():%Y-%m-%d %H:%M:%S}"
@@ -112,15 +127,18 @@ def _page(run: Run, entry: DecisionEntry, kept: Payload, actions: tuple[HistoryE
         case KeptLook():
             word = "it went on" if kept.answer.stop is None else kept.answer.stop
             lines += [f"a last look before the power-off of {kept.case.evidence.node}: {clean(word)}"]
+        case None:
+            lines += [clean(entry.detail)]
         case KeptPlan():
             lines += [f"somebody asked for it: {clean(entry.detail)}"]
             lines += [f"  {one.subject:<12} {one.verdict:<6} {clean(one.detail)}" for one in kept.plan.decisions]
         case KeptStep() | KeptTurns():
             lines += schedule_pages.page(entry, kept, now)
     if isinstance(kept, Kept | KeptLook):
-        lines += ["", "  what it rests on", *(f"  {line}" for line in _facts(kept.case.evidence, terminal, now))]
+        facts = _facts(kept.case.evidence, terminal, now)
+        lines += ["", "  what it rests on", *(f"  {folded(fact, terminal, margin=_INDENT)}" for fact in facts)]
     if actions:
-        lines += ["", "  what was done", *(f"  {line}" for line in text_of(table_of(actions), terminal).rstrip("\n").split("\n"))]
+        lines += ["", "  what was done", *(f"  {line}" for line in text_of(table_of(actions, now=now), terminal).rstrip("\n").split("\n"))]
     if same is not None:
         lines += ["", f"  made once more from this evidence: {'the same decision' if same else 'ANOTHER decision'}"]
     return "\n".join(lines)
@@ -135,7 +153,8 @@ def _facts(evidence: NodeEvidence, terminal: Terminal, now: datetime) -> Iterato
         fact = getattr(evidence, name)
         words = name.replace("_", " ")
         if isinstance(fact, Known):
-            yield f"{words:<22} {clean(_short(fact.value))}   [{clean(fact.source)}]"
+            told = f"{span(fact.value)}" if name == "uptime" else _short(fact.value)
+            yield f"{words:<22} {clean(told)}   [{clean(fact.source)}]"
         elif isinstance(fact, Unknown) and fact.reason != "not read":
             source = f"   [{clean(fact.source)}]" if fact.source else ""
             yield f"{words:<22} {paint('unknown', 'bad', terminal)}: {clean(fact.reason)}{source}"
@@ -148,6 +167,7 @@ def _facts(evidence: NodeEvidence, terminal: Terminal, now: datetime) -> Iterato
 
 
 _FEW = 8
+_INDENT = 25
 _TELLING = ("place", "vmid", "kind", "id", "storage", "server", "type", "state", "algorithm", "next_run", "next_sync")
 
 
@@ -161,7 +181,8 @@ def _short(value: object) -> str:
         case tuple() if not value:
             return "none"
         case tuple():
-            shown = ", ".join(_one(item) for item in value[:_FEW])
+            listed = sorted(value, key=lambda item: item.vmid) if all(isinstance(item, Guest) for item in value) else value
+            shown = ", ".join(_one(item) for item in listed[:_FEW])
             return shown + (f" and {len(value) - _FEW} more" if len(value) > _FEW else "")
         case _:
             return _one(value)

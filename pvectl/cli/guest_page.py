@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from pvectl.cli import guest_table
+from pvectl.cli import guest_table, schedule_standing
+from pvectl.cli.diary import in_words
 from pvectl.cli.layout import Terminal, paint
 from pvectl.cli.output import Report
 from pvectl.cli.standing import of_guest
 from pvectl.cli.words import percent, size, span
 from pvectl.core import shutdown
+from pvectl.core.hold import holding
 from pvectl.core.model import Guest
 from pvectl.core.plan import Reason, Verdict
 from pvectl.core.text import clean
+from pvectl.errors import PvectlError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,13 +41,26 @@ def report(run: Run, guest: Guest) -> Report:
     client = run.client()
     now = client.guest_now(guest)
     config = client.guest_config(guest)
-    kept = shutdown.reason_to_keep(_as_it_is_now(guest, now))
+    kept = _held(run, guest) or shutdown.reason_to_keep(_as_it_is_now(guest, now))
     verdict, reason, detail = kept or (Verdict.ACT, Reason.REQUESTED, "it would be asked to shut down")
     standing = Standing(verdict=verdict, reason=reason, detail=detail)
     idle_check = of_guest(run, guest)
+    scheduled = schedule_standing.of_guest(run, _as_it_is_now(guest, now))
     stands = {"vm shutdown": standing.detail} | ({"idle-check": idle_check} if idle_check else {})
+    stands |= {"schedules": "\n".join(one.detail for one in scheduled)} if scheduled else {}
     data = {"guest": guest, "now": now, "config": dict(config.options), "shutdown": standing, "idle_check": idle_check}
+    data["scheduled_shutdown"] = scheduled
     return Report(schema="vm-show", data=data, text=_page(run, guest, now, config.options, stands), cluster=run.cluster)
+
+
+def _held(run: Run, guest: Guest) -> tuple[Verdict, Reason, str] | None:
+    """Somebody's word that it is to stay on; a state file nobody can read does not spoil the page."""
+    now = run.clock.now()
+    try:
+        hold = holding(run.store("read").holds(at=now), guest.subject, now)
+    except PvectlError:
+        return None
+    return None if hold is None else (Verdict.KEEP, Reason.HELD, in_words(hold, now))
 
 
 def _as_it_is_now(guest: Guest, now: GuestNow) -> Guest:
@@ -87,5 +103,7 @@ def _fact(name: str, value: str, width: int | None) -> list[str]:
 
     room = None if width is None else max(width - _LABEL - 3, 20)
     told = [clean(line) for line in value.rstrip("\n").split("\n")]
-    pieces = [piece for line in told for piece in (textwrap.wrap(line, room) if room and len(line) > room else [line])]
+    pieces: list[str] = []
+    for line in told:
+        pieces += textwrap.wrap(line, room, break_on_hyphens=False) if room and len(line) > room else [line]
     return [f"  {clean(name) if turn == 0 else '':<{_LABEL}} {piece}".rstrip() for turn, piece in enumerate(pieces)]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pvectl.cli.hold_pages import named
 from pvectl.cli.layout import Column, Table
 from pvectl.cli.options import duration
 from pvectl.cli.output import Report
-from pvectl.cli.words import span
+from pvectl.cli.words import here, moment, span
 from pvectl.core.text import clean
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _GOOD = ("done", "started", "act")
 _BAD = ("failed", "timed-out", "unknown", "no outcome", "blind")
+# a day and a month tell these apart, and leave a narrow terminal room for the id
+_THIS_YEAR = timedelta(days=300)
 _STYLES = dict.fromkeys(_GOOD, "good") | dict.fromkeys(_BAD, "bad")
 
 
@@ -30,33 +32,32 @@ def told(run: Run, subject: str | None, *, since: str, header: bool) -> Report:
     return Report(
         schema="history",
         data=entries,
-        text=table_of(entries, header=header) if entries else what,
-        csv=lambda: table_of(entries, header=header),
+        text=table_of(entries, now=now, header=header) if entries else what,
         cluster=run.cluster_name(),
     )
 
 
-def table_of(entries: tuple[HistoryEntry, ...], *, header: bool = True) -> Table:
+def table_of(entries: tuple[HistoryEntry, ...], *, now: datetime, header: bool = True) -> Table:
     columns = (
         Column(title="WHEN"),
-        Column(title="SUBJECT", need=8),
+        Column(title="SUBJECT"),
         Column(title="WHAT"),
         Column(title="RESULT", style=_STYLES.get),
         Column(title="TOOK", right=True, need=3),
         Column(title="JOB", need=4),
-        Column(title="ID", need=7),
-        Column(title="WHY", flexible=True, least=20, wrap=True),
+        Column(title="ID"),
+        Column(title="WHY", flexible=True, least=18, wrap=True),
     )
-    return Table(columns=columns, rows=[_cells(entry) for entry in entries], header=header)
+    return Table(columns=columns, rows=[_cells(entry, now) for entry in entries], header=header)
 
 
-def _cells(entry: HistoryEntry) -> tuple[str, ...]:
-    when = entry.at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+def _cells(entry: HistoryEntry, now: datetime) -> tuple[str, ...]:
+    when = entry.at.astimezone().strftime("%m-%d %H:%M:%S" if now - entry.at < _THIS_YEAR else "%Y-%m-%d %H:%M:%S")
     if entry.what == "action":
         what, result, why = entry.verb or "", entry.status or "no outcome", entry.error or ""
     elif entry.what == "decision":
-        what = f"decided ({entry.phase})" if entry.phase else "decided"
-        result, why = entry.verdict or "", entry.detail or entry.reason or ""
+        what = entry.phase or "decided"
+        result, why = entry.verdict or "", here(entry.detail or entry.reason or "", entry.at)
     else:
         what, result, why = entry.what.replace("-", " "), "", _of_hold(entry) if entry.until else entry.detail or ""
     took = span(entry.took) if entry.took is not None else "-"
@@ -64,5 +65,5 @@ def _cells(entry: HistoryEntry) -> tuple[str, ...]:
 
 
 def _of_hold(entry: HistoryEntry) -> str:
-    until = f", until {entry.until.astimezone():%Y-%m-%d %H:%M}" if entry.until and entry.what == "hold-added" else ""
-    return f"{entry.reason or '-'} (by {entry.who or 'somebody'}{until})"
+    until = f", until {moment(entry.until, entry.at)}" if entry.until and entry.what == "hold-added" else ""
+    return f"{entry.reason or '-'} (placed by {entry.who or 'somebody'}{until})"

@@ -25,7 +25,10 @@ def add(
     ] = None,
     for_: Annotated[str | None, typer.Option("--for", metavar="TIME", help="2h, 30m, 3d; 8h unless told, 7d at most.")] = None,
 ) -> "Report":
-    """Keep a node or a guest on: no job switches it off until the hold ends. It counts at once, also for a run that is under way."""
+    """Keep a node or a guest on for a while.
+
+    No job switches it off until the hold ends. It counts at once, also for a run that is under way.
+    """
     from pvectl.cli import hold_pages
 
     return hold_pages.added(run, subject, reason=reason, until=until, for_=for_)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from pvectl.cli.context import Run
     from pvectl.core.model import ClusterView
+    from pvectl.store import Store
 
 _USUAL_S = 8 * 3600
 _LONGEST = timedelta(days=7)
@@ -55,10 +56,11 @@ def added(run: Run, word: str, *, reason: str, until: str | None, for_: str | No
     store = run.store("hold")
     hold = Hold(id=store.new_id(), subject=subject, until=end, reason=clean(reason).strip(), who=_who(run.env), made_at=now)
     store.add_hold(hold)
+    remark = (*remark, *_nobody_looks_here(run, store))
     row = _row(hold, now)
     stays = f"{named(subject)} stays on until {moment(end, now)} ({span(row.left_s)}): {hold.reason}"
     text = f"{stays}\npvectl hold remove {hold.id} ends it before its time"
-    return Report(schema="hold-add", data=[row], text=text, csv=lambda: _table([row], now), cluster=run.cluster_name(), remarks=remark)
+    return Report(schema="hold-add", data=[row], text=text, cluster=run.cluster_name(), remarks=remark)
 
 
 def listed(run: Run, *, header: bool) -> Report:
@@ -66,7 +68,7 @@ def listed(run: Run, *, header: bool) -> Report:
     now = run.clock.now()
     rows = sorted((_row(hold, now) for hold in run.store("read").holds(at=now)), key=lambda row: row.until)
     text: Table | str = _table(rows, now, header=header) if rows else "nothing is held"
-    return Report(schema="hold-list", data=rows, text=text, csv=lambda: _table(rows, now), cluster=run.cluster_name())
+    return Report(schema="hold-list", data=rows, text=text, cluster=run.cluster_name())
 
 
 def removed(run: Run, word: str) -> Report:
@@ -87,7 +89,7 @@ def removed(run: Run, word: str) -> Report:
         store.remove_hold(hold.id)
     rows = [_row(hold, now) for hold in gone]
     text = "\n".join(f"{named(hold.subject)} is no longer held ({hold.id}: {clean(hold.reason)})" for hold in gone)
-    return Report(schema="hold-remove", data=rows, text=text, csv=lambda: _table(rows, now), cluster=run.cluster_name())
+    return Report(schema="hold-remove", data=rows, text=text, cluster=run.cluster_name())
 
 
 def _end(until: str | None, for_: str | None, now: datetime) -> datetime:
@@ -135,6 +137,25 @@ def _subject(run: Run, word: str) -> tuple[str, tuple[str, ...]]:
         return subject, (f"whether {named(subject)} exists could not be checked: {error.message}",)
     _must_exist(view, subject, word)
     return subject, ()
+
+
+def _nobody_looks_here(run: Run, store: Store) -> tuple[str, ...]:
+    """A hold counts for the jobs that keep their state where it is kept; of the first one somebody may be at the wrong machine, or user."""
+    from pvectl.cli.idle_run import LAST
+    from pvectl.cli.kept import LastDecision
+    from pvectl.cli.schedule_books import LEDGERS
+    from pvectl.core.ledger import Ledger
+    from pvectl.errors import BadState
+    from pvectl.store import state_dir
+
+    try:
+        ran: bool = bool(store.recall_all(LAST, LastDecision))
+        if ran or store.recall_all(LEDGERS, Ledger):
+            return ()
+    except BadState:
+        return ()  # there was a job, of another version
+    place = state_dir(run.options.state_dir, run.env)
+    return (f"no job has run yet with the state in {place}: a hold only counts for jobs that run on this machine with that --state-dir",)
 
 
 def _must_exist(view: ClusterView, subject: str, word: str) -> None:

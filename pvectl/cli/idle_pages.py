@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from pvectl.cli.changes import code_of
-from pvectl.cli.layout import Column, Table, Terminal, paint, text_of
+from pvectl.cli.layout import Column, Table, Terminal, folded, paint, text_of
 from pvectl.cli.output import Problem, Report
-from pvectl.cli.words import moment, span
+from pvectl.cli.words import here, moment, span
 from pvectl.core import idle
 from pvectl.core.plan import Outcome, OutcomeStatus, PowerOutcome, Reason, Verdict
 from pvectl.core.text import clean
@@ -74,6 +74,10 @@ def report(run: Run, checked: Checked, *, explain: bool) -> Report:
         message = f"the state file {checked.set_aside}: nothing was switched off"
         problems = (Problem(code="bad-state", message=message, hint=hint), *problems)
     exit_code = ExitCode.BAD_STATE if checked.set_aside is not None else most_telling(codes)
+    if checked.unkept is not None:
+        message = f"what was done could not be remembered, and the next run will find out by looking: {checked.unkept.message}"
+        problems = (*problems, Problem(code=checked.unkept.kind, message=message, hint=checked.unkept.hint, subject=checked.unkept.subject))
+        exit_code = ExitCode.FAILED if exit_code is ExitCode.OK else exit_code
     if any(decided.outcome and decided.outcome.kind == "interrupted" for decided in checked.decided):
         run.was_interrupted = True
         exit_code = exit_code if exit_code is ExitCode.UNKNOWN_OUTCOME else run.interrupted_by
@@ -82,7 +86,6 @@ def report(run: Run, checked: Checked, *, explain: bool) -> Report:
         schema="idle-check",
         data=[row_of(decided, rehearsal=checked.rehearsal) for decided in checked.decided],
         text=(lambda: _pages(run, checked, now)) if explain else _table(checked, now),
-        csv=lambda: _table(checked, now),
         exit_code=exit_code,
         complete=ExitCode.BLIND not in codes,
         cluster=run.cluster,
@@ -106,7 +109,7 @@ def problems_of(decided: Decided) -> list[Problem]:
         message = f"{decision.node}: {outcome.error or outcome.status.value}"
         return [Problem(code=outcome.status.value, message=message, hint=outcome.hint, subject=decision.subject)]
     if outcome is None and decision.verdict is Verdict.BLIND:
-        hint = "pvectl doctor tells what this token cannot see"
+        hint = "pvectl doctor tells what this token lacks, and the commands that grant it"
         return [Problem(code="blind", message=_sentence(decision, decision.at), hint=hint, subject=decision.subject)]
     return []
 
@@ -198,11 +201,19 @@ def _why(decided: Decided, now: datetime) -> str:
 
 
 def _sentence(decision: NodeDecision, now: datetime) -> str:
-    return idle.told(decision, at=lambda when: moment(when, now))
+    return here(idle.told(decision, at=lambda when: moment(when, now)), now)
+
+
+_GUESTS = {
+    OutcomeStatus.DONE: "off",
+    OutcomeStatus.STARTED: "still shutting down",
+    OutcomeStatus.SKIPPED: "left alone",
+    OutcomeStatus.TIMED_OUT: "not off in time",
+}
 
 
 def _what_came_of(outcome: PowerOutcome) -> str:
-    went = [f"{one.action.guest.label} {'off' if one.status is OutcomeStatus.DONE else one.status.value}" for one in outcome.guests]
+    went = [f"{one.action.guest.label} {_GUESTS.get(one.status, one.status.value)}" for one in outcome.guests]
     story = f"{', '.join(went)}; " if went else ""
     match outcome.status:
         case OutcomeStatus.DONE if outcome.unconfirmed:
@@ -225,6 +236,8 @@ def page(decision: NodeDecision, decided: Decided | None, terminal: Terminal, no
     """One decision at length: the verdict, how far the node is, and what keeps it on."""
     result = _result(decided, rehearsal=rehearsal) if decided else decision.verdict.value
     why = clean(_why(decided, now) if decided else _sentence(decision, now))
+    margin = len(decision.node) + len(result) + 4
+    why = folded(why, terminal, margin=margin)
     lines = [f"{paint(decision.node, 'bold', terminal)}  {paint(result, _STYLES.get(result, 'bold'), terminal)}  {why}"]
     facts = [
         ("phase", f"{decision.phase}" + (f" since {moment(decision.since, now)}" if decision.since else "")),
@@ -252,4 +265,4 @@ _BLOCKERS = (
 
 def _blocker(one: Blocker, now: datetime) -> tuple[str, ...]:
     until = f" (until {moment(one.until, now)})" if one.until is not None else ""
-    return ("  " + clean(one.subject), one.reason.value, clean(one.detail) + until)
+    return ("  " + clean(one.subject), one.reason.value, clean(here(one.detail, now)) + until)

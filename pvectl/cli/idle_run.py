@@ -32,6 +32,7 @@ LAST = "idle-last"
 PARALLEL = 8
 """Guests that shut down at a time."""
 _LOOK_S = 120
+_UNSETTLED = frozenset({Phase.DRAIN, Phase.OFF_SENT})
 
 
 class Decided(Struct, frozen=True, kw_only=True):
@@ -43,12 +44,16 @@ class Decided(Struct, frozen=True, kw_only=True):
 
 
 class Checked(Struct, frozen=True, kw_only=True):
-    """What one run came to; `rehearsal`: nothing was to be done; `set_aside`: why the state file that was found does not count."""
+    """What one run came to; `rehearsal`: nothing was to be done; `set_aside`: why the state file that was found does not count.
+
+    `unkept` is why what was done could not be remembered any more.
+    """
 
     decided: tuple[Decided, ...] = ()
     rehearsal: bool = False
     disabled: bool = False
     set_aside: str | None = None
+    unkept: PvectlError | None = None
 
 
 def policy_of(jobs: PvectlFile, cluster: str | None) -> Policy:
@@ -87,6 +92,9 @@ def check(run: Run, names: Sequence[str], *, dry_run: bool) -> Checked:
     policy = policy_of(run.jobs(), run.cluster)
     watch = _Watch(run, client, policy, job, memory)
     cases, alone, steps = watch.decide(chosen)
+    if any(step.decision.verdict is Verdict.ACT or step.decision.reason is Reason.NOTICE for step in steps):
+        # a host of another cluster in the list is a mistake, and it has to be told before anything is switched off
+        client.prove_hosts()
     ids = memory.write(cases, alone, steps)
     decided = {step.decision.node: Decided(decision=step.decision, id=ids.get(step.decision.node)) for step in steps}
     if not rehearsal and memory.set_aside is None:
@@ -95,12 +103,15 @@ def check(run: Run, names: Sequence[str], *, dry_run: bool) -> Checked:
                 node = step.decision.node
                 outcome = watch.switch_off(step, cases[node].evidence, ids[node])
                 decided[node] = replace(decided[node], outcome=outcome)
-    memory.prune()
-    return Checked(decided=tuple(decided.values()), rehearsal=rehearsal, set_aside=memory.set_aside)
+    if memory.unkept is None:
+        memory.prune()
+    return Checked(decided=tuple(decided.values()), rehearsal=rehearsal, set_aside=memory.set_aside, unkept=memory.unkept)
 
 
 def hand_over(run: Run, client: ProxmoxClient, nodes: Sequence[str], *, rehearsal: bool) -> tuple[Decided, ...]:
     """Switch these nodes off now, as a schedule says: all that keeps a node on counts, but for the grace period and the notice.
+
+    One after the other: the next is looked at once the one before is seen off, and not at all when it is not.
 
     Raises:
         ConfigError: the cluster has no node of that name, or idle_check.nodes does not list it.
@@ -120,6 +131,8 @@ def hand_over(run: Run, client: ProxmoxClient, nodes: Sequence[str], *, rehearsa
         if not rehearsal and step.decision.verdict is Verdict.ACT:
             outcome = watch.switch_off(step, case.evidence, ids[node])
         decided.append(Decided(decision=step.decision, id=ids.get(node), outcome=outcome))
+        if outcome is not None and outcome.status is not OutcomeStatus.DONE:
+            break
     return tuple(decided)
 
 
@@ -141,9 +154,11 @@ class _Memory:
         self._run = run
         self._kind = kind
         self._keeps = keeps
+        self.unkept: PvectlError | None = None
         self.store: Store = run.store("write" if keeps else "read")
         self.set_aside = self.store.set_aside
         self.records = dict(self.store.recall_all(kind, NodeRecord))
+        self._unsettled = {node for node, record in self.records.items() if record.phase in _UNSETTLED}
 
     def write(
         self, cases: Mapping[str, Case], alone: Sequence[Step], steps: Sequence[Step], *, handed_over: bool = False
@@ -162,6 +177,7 @@ class _Memory:
                 ids[step.decision.node] = id_
                 if self._kind == RECORDS:
                     self.store.keep(LAST, step.decision.node, LastDecision(id=id_, decision=step.decision))
+            self._settle_all()
         return ids
 
     def looked(self, decision: NodeDecision, look: KeptLook) -> str:
@@ -179,6 +195,33 @@ class _Memory:
             record = replace(record, phase=Phase.NOTICE, attempt=None, planned=())
         self.store.keep(self._kind, record.node, record)
         self.records[record.node] = record
+
+    def change(self, before: NodeRecord, record: NodeRecord) -> None:
+        """Keep what became of a record, where anything did; a run that only reads goes on with it all the same."""
+        if record != before and self._keeps:
+            self.keep(record)
+        self.records[record.node] = record
+        if record.phase is not Phase.OFF_SEEN:
+            # whether it was off in between, nobody has looked
+            self._unsettled.discard(record.node)
+
+    def _settle_all(self) -> None:
+        """Write into the audit trail what came of power-offs whose end nobody had seen before this look (safety rule S23)."""
+        if self._kind != RECORDS or self.set_aside is not None:
+            return
+        for intent in self.store.open_intents():
+            node = intent.subject.removeprefix("node/")
+            if intent.verb == "power-off" and node in self._unsettled:
+                self._settle(intent.id, self.records[node])
+
+    def _settle(self, intent_id: str, record: NodeRecord) -> None:
+        if record.phase in _UNSETTLED:
+            return
+        at, came_to_nothing = self._run.clock.now(), record.phase in (Phase.COOLDOWN, Phase.QUARANTINE)
+        if came_to_nothing:
+            self.store.ended(intent_id, status=OutcomeStatus.FAILED.value, at=at, error=record.last_failure)
+        else:
+            self.store.ended(intent_id, status=OutcomeStatus.DONE.value, at=at)
 
     def prune(self) -> None:
         if self._keeps:
@@ -255,7 +298,14 @@ class _Watch:
         else:
             log.warning("node.switch-off", vmids=[one.guest.vmid for stage in action.stages for one in stage], reason=decision.reason.value)
             outcome = self._carried_out(action, step, evidence, decision_id)
-        self._memory.keep(idle.after(record, outcome, self._policy, self._now()))
+        try:
+            self._memory.keep(idle.after(record, outcome, self._policy, self._now()))
+        except PvectlError as error:
+            # the record on disk says that this is under way, so that the next run finds out by looking
+            log.warning("node.not-remembered", error=error.message)
+            if not (outcome.sent or any(one.status is not OutcomeStatus.SKIPPED for one in outcome.guests)):
+                raise
+            self._memory.unkept = error
         done = outcome.status in (OutcomeStatus.DONE, OutcomeStatus.STARTED)
         (log.warning if done else log.error)("node.power-off", status=outcome.status.value, error=outcome.error)
         return outcome
@@ -285,6 +335,7 @@ class _Watch:
         from pvectl import observe
 
         seen = observe.glance(self._client, self._run.clock)
+        self._let_go(seen)
         holds = self._memory.store.holds(at=self._run.clock.now())
         cheap = {name: observe.at_a_glance(seen, name, holds) for name in dict.fromkeys((*self._policy.nodes, *names))}
         _must_exist(cheap.values(), seen)
@@ -312,11 +363,19 @@ class _Watch:
             found |= observe.node_evidence(self._client, self._run.clock, seen, asked, asking=asking)
         return {name: replace(one, peers=peers) for name, one in found.items()}
 
+    def _let_go(self, seen: Glance) -> None:
+        """Settle what is remembered of nodes that are not on the list any more, as nobody else does."""
+        if isinstance(seen.status, Unknown):
+            return
+        for name, record in tuple(self._memory.records.items()):
+            if name not in self._policy.nodes:
+                self._memory.change(record, idle.let_go(record, seen.node_status(name), self._now()))
+
     def _reconsider(self, decision: NodeDecision, record: NodeRecord, ours: frozenset[str]) -> Reconsidered:
         """The same look and the same rules once more; the last look before the power-off is kept with all it rests on."""
         from pvectl.act import Reconsidered
 
-        node = decision.node
+        node, began = decision.node, self._now()
         evidence = self._look([node], deep=True)[node]
         case = Case(record=record, evidence=evidence, policy=self._policy, now=self._now(), others=self._others(node))
         go = idle.may_go_on(evidence, self._policy, record, case.now, ours=ours, others=case.others)
@@ -326,7 +385,8 @@ class _Watch:
         kept = None
         if last or go.stop is not None:
             kept = self._memory.looked(decision, KeptLook(case=case, ours=tuple(sorted(ours)), last=last, answer=go))
-        return Reconsidered(stop=go.stop, reason=go.reason, running=go.running, evidence_id=kept)
+        read_since = _read_since(evidence, began, case.now)
+        return Reconsidered(stop=go.stop, reason=go.reason, running=go.running, evidence_id=kept, read_since=read_since)
 
     def _in_order(self, action: SwitchOff) -> tuple[tuple[Shutdown, ...], ...]:
         """The guests in the stages PVE's own startup order gives; it stands in their configurations only.
@@ -350,6 +410,15 @@ class _Watch:
     def _now(self) -> Now:
         clock = self._run.clock
         return Now(wall=clock.now(), boottime=clock.boottime(), boot_id=clock.boot_id())
+
+
+def _read_since(evidence: NodeEvidence, began: Now, ended: Now) -> float | None:
+    """When the reading began, on the clock that never steps: the programs that are asked before it may take longer than a look may be old.
+
+    None where the wall clock, which the evidence is dated by, was set in between.
+    """
+    stepped = (ended.wall - began.wall).total_seconds() - (ended.boottime - began.boottime)
+    return None if abs(stepped) > 1 else ended.boottime - (ended.wall - evidence.taken_at).total_seconds()
 
 
 def _must_exist(cheap: Iterable[NodeEvidence], seen: Glance) -> None:

@@ -71,6 +71,15 @@ def paint(word: str, style: str, terminal: Terminal) -> str:
     return f"\x1b[{_STYLES[style]}m{word}\x1b[0m" if terminal.colour else word
 
 
+def folded(sentence: str, terminal: Terminal, *, margin: int) -> str:
+    """A sentence behind a margin, in as many lines as the terminal needs for it."""
+    if terminal.width is None or len(sentence) <= terminal.width - margin:
+        return sentence
+    import textwrap
+
+    return f"\n{'':{margin}}".join(textwrap.wrap(sentence, max(terminal.width - margin, 30), break_on_hyphens=False))
+
+
 def _laid_out(table: Table, terminal: Terminal) -> str:
     titles = tuple(column.title for column in table.columns) if table.header else ("",) * len(table.columns)
     cells = [tuple(map(len, column)) for column in zip(titles, *table.rows, strict=True)] if table.columns else []
@@ -152,4 +161,4 @@ def _pieces(cell: str, column: Column, width: int) -> list[str]:
         return [cell[: width - 1] + "…"]
     import textwrap
 
-    return textwrap.wrap(cell, width)
+    return textwrap.wrap(cell, width, break_on_hyphens=False)

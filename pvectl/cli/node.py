@@ -29,9 +29,10 @@ def wake(
     *,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is back and its API answers.")] = True,
 ) -> "Report":
-    """Wake a node with a magic packet from another one, and wait until it is back.
+    """Wake a node and wait until it is back.
 
-    That it worked is remembered: idle_check with `wake: required` switches a node off only then, and a quarantine ends with it.
+    Another node sends it a magic packet, to the address that `pvenode config set --wakeonlan` gave it. That it worked is
+    remembered: idle_check with `wake: required` switches a node off only then, and a quarantine ends with it.
     """
     from pvectl.cli import waking
 

@@ -15,6 +15,8 @@ from pvectl.core.model import Guest, Node
 from pvectl.core.select import Picked
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pvectl.cli.context import Run
 
 
@@ -45,7 +47,10 @@ def report(run: Run, *, header: bool) -> Report:
     view = run.view()
     standing = of_nodes(run)
     nodes = sorted(view.nodes, key=lambda node: node.name)
-    rows = [_row(node, [guest for guest in view.guests if guest.node == node.name], standing.get(node.name)) for node in nodes]
+    rows = [
+        _row(node, [guest for guest in view.guests if guest.node == node.name], standing[node.name][0] if node.name in standing else None)
+        for node in nodes
+    ]
     columns: tuple[Column, ...] = (
         Column(title="NODE"),
         Column(title="STATUS", style=lambda word: "good" if word == "online" else "bad"),
@@ -57,11 +62,11 @@ def report(run: Run, *, header: bool) -> Report:
         Column(title="RUNNING", right=True, need=8),
     )
     if standing:
-        columns += (Column(title="IDLE-CHECK", flexible=True, least=24, need=6, wrap=True),)
+        columns += (Column(title="IDLE-CHECK", flexible=True, least=32, need=6, wrap=True),)
     return Report(
         schema="node-list",
         data=rows,
-        text=Table(columns=columns, rows=[_cells(row)[: len(columns)] for row in rows], header=header),
+        text=Table(columns=columns, rows=[_cells(row, standing)[: len(columns)] for row in rows], header=header),
         complete=all(row.status == "online" for row in rows),
         cluster=run.cluster,
         remarks=remarks(view, Picked(guests=view.guests)),
@@ -74,7 +79,7 @@ def _row(node: Node, guests: list[Guest], standing: IdleStanding | None) -> Node
     return NodeRow(node=node.name, **shared, guests=len(guests), running=running, idle_check=standing)
 
 
-def _cells(row: NodeRow) -> tuple[str, ...]:
+def _cells(row: NodeRow, standing: Mapping[str, tuple[IdleStanding, str]]) -> tuple[str, ...]:
     # "unknown" is what the HA manager says of any node it does not hear, and the status has said that already
     status = f"{row.status} ({row.hastate})" if row.hastate not in (None, "online", "unknown") else row.status
     return (
@@ -86,5 +91,5 @@ def _cells(row: NodeRow) -> tuple[str, ...]:
         span(row.uptime),
         str(row.guests),
         "-" if row.running is None else str(row.running),
-        "-" if row.idle_check is None else row.idle_check.detail,
+        standing[row.node][1] if row.node in standing else "-",
     )

@@ -101,7 +101,7 @@ def leaf() -> typer.Typer:
     )
 
 
-def command(  # noqa: PLR0913  # one word each for what commands have in common, or have not
+def command(
     app: typer.Typer,
     name: str,
     *,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeAlias
 
@@ -12,12 +12,13 @@ from msgspec import Struct, field
 
 from pvectl.cli.layout import Column, Table, Terminal, Text, text_of
 from pvectl.core.text import clean
-from pvectl.errors import ExitCode, PvectlError
+from pvectl.errors import CannotWrite, ExitCode, PvectlError
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-Format: TypeAlias = Literal["text", "json", "jsonl", "yaml", "csv"]
+Format: TypeAlias = Literal["text", "json", "jsonl", "yaml", "csv", "nagios", "prometheus"]
+"""The last two only where a command has them."""
 
 
 
@@ -40,7 +41,8 @@ class Report(Struct, frozen=True, kw_only=True):
     `schema` is the bare name ("vm-list"); `data` anything msgspec can encode; `text` what a person reads; `csv` the columns
     of the same data for spreadsheets, taken from `text` when it is a table and not given here. What is long to lay out is given
     as a function, and called only when that format is asked for. Without `news`, nothing done and nothing failed, a quiet run
-    prints no text. `remarks` are sentences for the person who reads stderr; they change nothing.
+    prints no text. `remarks` are sentences for the person who reads stderr; they change nothing. `forms` are the further formats of this
+    command; `written_to` is the file that took the result instead of stdout.
     """
 
     schema: str
@@ -53,6 +55,10 @@ class Report(Struct, frozen=True, kw_only=True):
     csv: Callable[[], Table] | None = None
     news: bool = True
     remarks: tuple[str, ...] = ()
+    forms: Mapping[str, Callable[[], str]] = {}
+    written_to: str | None = None
+    code: int | None = None
+    """Another exit code than those of the table, which a plugin of Nagios needs."""
 
     @property
     def status(self) -> str:
@@ -76,6 +82,8 @@ def render(report: Report, format_: Format, *, now: datetime, terminal: Terminal
     """The bytes of one report, ending in a newline unless there is nothing to say."""
     if format_ == "text":
         return text_of(_text(report), terminal).encode("utf-8", "backslashreplace")
+    if format_ in report.forms:
+        return report.forms[format_]().encode("utf-8", "backslashreplace")
     if format_ == "csv":
         return _csv(report)
     if format_ == "jsonl":
@@ -144,7 +152,7 @@ def _csv(report: Report) -> bytes:
     table = report.csv() if report.csv else _raw_table(report)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    if table.header:
+    if table.header and table.columns:
         writer.writerow([column.title.lower() for column in table.columns])
     writer.writerows([_inert(clean(cell)) for cell in row] for row in table.rows)
     return buffer.getvalue().encode()
@@ -170,6 +178,10 @@ def plain(value: object) -> str:
             return "true" if value else "false"
         case list() | tuple():
             return ";".join(plain(one) for one in value)
+        case dict():
+            import msgspec
+
+            return msgspec.json.encode(value).decode()
     return str(value)
 
 
@@ -203,6 +215,28 @@ def write(stream: TextIO, payload: bytes) -> None:
     except (OSError, ValueError) as error:
         _point_at_devnull(stream)
         raise CannotPrint(f"the result cannot be written: {getattr(error, 'strerror', None) or error}") from None
+
+
+def write_file(path: str, payload: bytes) -> None:
+    """Put the file in place whole or not at all, readable for everybody: a collector reads it as another user.
+
+    Raises:
+        CannotWrite: it is not there; what was there before is.
+    """
+    target = Path(path)
+    # a collector reads every *.prom of the directory, so this must not end so
+    half = target.with_name(f".{target.name}.{os.getpid()}.new")
+    try:
+        descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(payload)
+            os.fchmod(descriptor, 0o644)
+            stream.flush()
+            os.fsync(descriptor)
+        half.replace(target)
+    except OSError as error:
+        half.unlink(missing_ok=True)
+        raise CannotWrite(f"{path} cannot be written: {(error.strerror or str(error)).lower()}", subject=f"file/{path}") from None
 
 
 def _point_at_devnull(stream: TextIO) -> None:

@@ -8,15 +8,20 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from pvectl.cli.words import moment
+from pvectl.cli.words import here, moment
 from pvectl.core import idle
+from pvectl.core.plan import Reason, Verdict
 from pvectl.core.text import clean
 from pvectl.errors import PvectlError
 
 if TYPE_CHECKING:
     from pvectl.cli.context import Run
-    from pvectl.core.idle import NodeDecision
+    from pvectl.core.idle import NodeDecision, NodeRecord
     from pvectl.core.model import Guest
+
+
+# what a last decision says of a node that was off
+_OFF = frozenset({Reason.SWITCHED_OFF, Reason.NODE_OFF})
 
 
 class IdleStanding(Struct, frozen=True, kw_only=True):
@@ -32,8 +37,8 @@ class IdleStanding(Struct, frozen=True, kw_only=True):
     decision_id: str | None = None
 
 
-def of_nodes(run: Run) -> dict[str, IdleStanding]:
-    """Every node that idle-check may switch off; none where that is not configured or the job is switched off.
+def of_nodes(run: Run) -> dict[str, tuple[IdleStanding, str]]:
+    """Every node that idle-check may switch off, also in words; none where that is not configured or the job is switched off.
 
     What cannot be read is told in the node's place: a page about something else must not end because of it.
     """
@@ -46,16 +51,16 @@ def of_guest(run: Run, guest: Guest) -> str | None:
     if guest.node not in decisions:
         return None
     decided, id_ = decisions[guest.node]
-    standing = _standing(run, guest.node, decided, id_)
+    _, standing = _standing(run, guest.node, decided, id_)
     if not isinstance(decided, idle.NodeDecision):
-        return standing.detail
+        return standing
     own = tuple(blocker for blocker in decided.blockers if blocker.subject == guest.subject)
     if own:
         alone = own[0]
-        return clean(f"{guest.node} stays on because {alone.detail}{_if_gone(run, decided)}")
+        return clean(f"{guest.node} stays on because {here(alone.detail, run.clock.now())}{_if_gone(run, decided)}")
     if guest.is_off or guest.template:
         return clean(f"it is off, so it does not keep {guest.node} on")
-    return clean(f"it does not keep {guest.node} on: it is shut down before the node goes off; {standing.detail}")
+    return clean(f"it does not keep {guest.node} on: it is shut down before the node goes off; {standing}")
 
 
 def _if_gone(run: Run, decided: NodeDecision) -> str:
@@ -66,23 +71,24 @@ def _if_gone(run: Run, decided: NodeDecision) -> str:
     return f"; {words}" if words else ""
 
 
-def _standing(run: Run, node: str, decided: NodeDecision | str, id_: str | None) -> IdleStanding:
+def _standing(run: Run, node: str, decided: NodeDecision | str, id_: str | None) -> tuple[IdleStanding, str]:
     now = run.clock.now()
     if isinstance(decided, str):
-        return IdleStanding(node=node, detail=decided, at=now)
-    detail = clean(idle.told(decided, at=lambda when: moment(when, now)))
+        return IdleStanding(node=node, detail=decided, at=now), clean(decided)
+    words = clean(here(idle.told(decided, at=lambda when: moment(when, now)), now))
     if id_ is not None:
-        detail += f" (as of {moment(decided.at, now)})"
-    return IdleStanding(
+        words += f" (as of {moment(decided.at, now)})"
+    standing = IdleStanding(
         node=node,
         phase=decided.phase,
         verdict=decided.verdict,
         reason=decided.reason,
-        detail=detail,
+        detail=clean(idle.told(decided)),
         due=decided.due,
         at=decided.at,
         decision_id=id_,
     )
+    return standing, words
 
 
 def _decisions(run: Run) -> Mapping[str, tuple[NodeDecision | str, str | None]]:
@@ -113,8 +119,16 @@ def _decisions(run: Run) -> Mapping[str, tuple[NodeDecision | str, str | None]]:
         cheap = observe.at_a_glance(seen, node, holds)
         if idle.busy_at_a_glance(records.get(node), cheap, policy, now, others):
             found[node] = (idle.step(records.get(node), cheap, policy, now, others).decision, None)
+        elif node in last and cheap.status == "online" and _is_over(last[node].decision, records.get(node)):
+            found[node] = (f"{node} is on, and idle-check has not looked at it since it last acted", None)
         elif node in last:
             found[node] = (last[node].decision, last[node].id)
         else:
             found[node] = ("idle-check has not looked at it yet", None)
     return found
+
+
+def _is_over(decided: NodeDecision, record: NodeRecord | None) -> bool:
+    """Whether a decision says nothing about the node that is on now: it was off then, or what was decided has been done since."""
+    under_way = record is not None and record.phase in (idle.Phase.DRAIN, idle.Phase.OFF_SENT)
+    return decided.reason in _OFF or (decided.verdict is Verdict.ACT and not under_way)

@@ -38,6 +38,14 @@ def tags(context: Any, incomplete: str) -> Words:
     return [(f"{done}{comma}{tag}", about) for tag, about in found]
 
 
+def checks(_context: Any, incomplete: str) -> Words:
+    """The checks of the monitor; behind a comma as well. Nobody is asked."""
+    from pvectl.core.checks.registry import CHECKS
+
+    done, comma, _ = incomplete.rpartition(",")
+    return [(f"{done}{comma}{check.id}", check.title) for check in CHECKS.values()]
+
+
 def nodes(context: Any, _incomplete: str) -> Words:
     return _within_the_limit(lambda: [(node.name, node.status) for node in sorted(_resources(context).nodes, key=lambda node: node.name)])
 

@@ -14,12 +14,14 @@ from pvectl.config.load import find_config_dir, load_connections, load_jobs
 from pvectl.config.places import CONNECTIONS, JOBS, expanded
 from pvectl.config.schema import ClusterEntry, IdleCheck, PvectlFile, ScheduleEntry
 from pvectl.errors import ConfigError, UsageError
-from pvectl.timers.entries import Job, Setting
+from pvectl.timers.entries import Job, Setting, plain
 
 if TYPE_CHECKING:
     from pvectl.cli.context import Run
 
 _LONGEST_LOOK = 120
+_LONGEST_MONITOR = 120
+"""Its own deadline is less than a minute."""
 _HOMES = (Path("/root"), Path("/home"), Path("/run/user"))
 
 
@@ -98,7 +100,30 @@ def _longest_schedule(schedule: ScheduleEntry) -> int:
     return 2 * _LONGEST_LOOK + sum(wait + act.longest_wait(schedule.timeout) + 2 * _LONGEST_LOOK for wait in stages)
 
 
-_JOBS: Mapping[str, Callable[[PvectlFile], Job | None]] = {"idle_check": _idle_check, "scheduled_shutdown": _scheduled_shutdown}
+def _monitor(file: PvectlFile) -> Job | None:
+    """By itself it only writes metrics: what a person or a plugin of Nagios wants to know, they ask for."""
+    job = file.monitor
+    if not (job.enabled and job.write):
+        return None
+    target = Path(job.write)
+    if not target.is_absolute():
+        raise ConfigError(f"monitor.write: {job.write} is no absolute path", hint="write /var/lib/prometheus/node-exporter/pvectl.prom")
+    return Job(
+        name="monitor",
+        sentence="write what is wrong with the cluster, for Prometheus",
+        interval=job.interval,
+        longest_run=_LONGEST_MONITOR,
+        words=("--output", "prometheus", "--write", plain(str(target))),
+        writes=str(target.parent),
+        only_looks=True,
+    )
+
+
+_JOBS: Mapping[str, Callable[[PvectlFile], Job | None]] = {
+    "idle_check": _idle_check,
+    "scheduled_shutdown": _scheduled_shutdown,
+    "monitor": _monitor,
+}
 """The jobs by their section of pvectl.yml: one row for each, None when it is not to run."""
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from pvectl.cli.timer_setting import configured
+from pvectl.core.text import clean
 from pvectl.errors import ConfigError, UnsafeFile, UsageError
 from pvectl.timers import cron as cron_table
 from pvectl.timers import files, systemctl
@@ -57,8 +58,14 @@ class Looked(Struct, frozen=True, kw_only=True):
     remarks: tuple[str, ...]
 
 
-def asked(*, systemd: bool, cron: bool) -> tuple[Kind, ...]:
-    """The kinds that were asked for; both when neither was named."""
+def asked(root: Path, *, systemd: bool, cron: bool) -> tuple[Kind, ...]:
+    """The kinds that were asked for; both when neither was named.
+
+    Raises:
+        UsageError: both were, or the directory that stands for / is none.
+    """
+    if not root.is_dir():
+        raise UsageError(f"--root: there is no directory {clean(str(root))}", hint="make it first; nothing was written")
     if systemd and cron:
         raise UsageError("--systemd and --cron exclude each other", hint="leave both out to see both")
     return ("systemd",) if systemd else ("cron",) if cron else BOTH
@@ -66,7 +73,7 @@ def asked(*, systemd: bool, cron: bool) -> tuple[Kind, ...]:
 
 def chosen(root: Path, *, systemd: bool, cron: bool) -> tuple[Kind, ...]:
     """The one kind that was asked for, or the one that fits the machine."""
-    kinds = asked(systemd=systemd, cron=cron)
+    kinds = asked(root, systemd=systemd, cron=cron)
     if len(kinds) == 1:
         return kinds
     return ("cron",) if not systemctl.runs_machine(root) and (root / "etc/cron.d").is_dir() else ("systemd",)

@@ -45,18 +45,21 @@ def install(run: "Run", *, systemd: Systemd = False, cron: Cron = False, dry_run
 
 @command(app, "status", schema="timers-status", tabular=False)
 def status(run: "Run", *, systemd: Systemd = False, cron: Cron = False, root: Root = Path("/")) -> "Report":
-    """Show which entries are there and whether they are what the configuration says.
+    """Show whether the installed entries are as configured.
 
     Give the same --cluster and --config-dir as to install: the entries name them.
     """
     from pvectl.cli import timer_pages, timer_work
 
-    return timer_pages.status(timer_work.look(run, timer_work.asked(systemd=systemd, cron=cron), root))
+    return timer_pages.status(timer_work.look(run, timer_work.asked(root, systemd=systemd, cron=cron), root))
 
 
 @command(app, "remove", schema="timers-remove", tabular=False)
 def remove(run: "Run", *, systemd: Systemd = False, cron: Cron = False, dry_run: DryRun = False, root: Root = Path("/")) -> "Report":
-    """Take away every entry pvectl wrote, whatever the configuration says now. A run that is under way comes to its end."""
+    """Take away every entry pvectl wrote.
+
+    Whatever the configuration says now. A run that is under way comes to its end.
+    """
     from pvectl.cli import timer_pages, timer_work
 
-    return timer_pages.removed(timer_work.remove(timer_work.asked(systemd=systemd, cron=cron), root, run.env, dry_run=dry_run))
+    return timer_pages.removed(timer_work.remove(timer_work.asked(root, systemd=systemd, cron=cron), root, run.env, dry_run=dry_run))

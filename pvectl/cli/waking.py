@@ -52,9 +52,15 @@ def report(run: Run, node: str, *, wait: bool, within: int) -> Report:
     store.decided(decision)
     diary = StoredDiary(store, run.clock, job=JOB, run_id=run.id, decision_id=decision.id)
     outcome = act.wake(node, client, run.clock, diary=diary, within=within, wait=wait)
+    now = idle.Now(wall=run.clock.now(), boottime=run.clock.boottime(), boot_id=run.clock.boot_id())
+    known = store.recall(RECORDS, node, idle.NodeRecord)
+    pardoned = False
+    if outcome.kind == act.ALREADY_ONLINE and known is not None:
+        record = idle.looked_after(known, now)
+        pardoned = record != known
+        store.keep(RECORDS, node, record)
     if outcome.sent:
-        now = idle.Now(wall=run.clock.now(), boottime=run.clock.boottime(), boot_id=run.clock.boot_id())
-        record = store.recall(RECORDS, node, idle.NodeRecord) or idle.fresh(node, now)
+        record = known or idle.fresh(node, now)
         ok = {OutcomeStatus.DONE: True, OutcomeStatus.TIMED_OUT: False}.get(outcome.status)
         store.keep(RECORDS, node, idle.woken(record, now, ok=ok))
     code = _CODES.get(outcome.status, ExitCode.OK)
@@ -67,13 +73,14 @@ def report(run: Run, node: str, *, wait: bool, within: int) -> Report:
         problems = (Problem(code=outcome.status.value, message=message, hint=outcome.hint, subject=f"node/{node}"),)
     told = {key: value for key, value in msgspec.to_builtins(outcome).items() if key != "action"}
     data = [{"node": node, **told, "decision_id": decision.id}]
-    return Report(schema="node-wake", data=data, text=_told(node, outcome), exit_code=code, cluster=run.cluster, problems=problems)
+    text = _told(node, outcome, pardoned=pardoned)
+    return Report(schema="node-wake", data=data, text=text, exit_code=code, cluster=run.cluster, problems=problems)
 
 
-def _told(node: str, outcome: WakeOutcome) -> str:
+def _told(node: str, outcome: WakeOutcome, *, pardoned: bool) -> str:
     match outcome.status:
         case OutcomeStatus.SKIPPED:
-            return f"{node} is online already"
+            return f"{node} is online already" + ("; its quarantine is over, and its grace period begins anew" if pardoned else "")
         case OutcomeStatus.DONE:
             return f"{node} is back: online after {span(outcome.online_after)}, its API after {span(outcome.took)}"
         case OutcomeStatus.STARTED:

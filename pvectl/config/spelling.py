@@ -17,6 +17,7 @@ _DOTTED_NUMBERS = re.compile(r"[0-9.]+")
 _WORD = r"[A-Za-z][A-Za-z0-9._-]*"
 _USER = re.compile(rf"[^\s:/!=]+@{_WORD}")
 _TOKEN_NAME = re.compile(_WORD)
+_MINUTES_OF_A_DAY = 1440
 _TOKEN_FORM = "write it as user@realm!tokenname, for example pvectl@pve!ops"  # noqa: S105 - a form, not a secret
 _HEX = re.compile(r"[0-9a-f]*")
 _SHA256_DIGITS = 64
@@ -218,7 +219,9 @@ def time_of_day(scalar: Scalar) -> str:
         parse_time(_number(scalar))
     except ScheduleError as error:
         what = "the number " if scalar.kind in {"int", "float"} else ""
-        raise Misspelt(f"expected a time of day, got {what}{shown(scalar.text)}", error.hint) from None
+        digits = re.fullmatch(r"([01][0-9]|2[0-3])([0-5][0-9])", scalar.text)
+        hint = f'write "{digits[1]}:{digits[2]}", in quotes' if digits and int(scalar.text) >= _MINUTES_OF_A_DAY else error.hint
+        raise Misspelt(f"expected a time of day, got {what}{shown(scalar.text)}", hint) from None
     if scalar.plain:
         raise Misspelt("a time of day must stand in quotes", f'write "{scalar.text}": other YAML readers take the bare form for a number')
     return scalar.text

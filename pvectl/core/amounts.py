@@ -19,6 +19,13 @@ def size(value: int | None) -> str:
     return f"{amount:.0f} {_UNITS[power]}" if amount >= 100 else f"{amount:.1f} {_UNITS[power]}"
 
 
+def part(value: int | None, whole: int | None) -> str:
+    """How much of how much, the unit once where both share it: "8.0 of 32.0 GiB"."""
+    told, of = size(value), size(whole)
+    amount, _, unit = told.partition(" ")
+    return f"{amount if of.endswith(f' {unit}') else told} of {of}"
+
+
 def percent(ratio: float | None) -> str:
     return "-" if ratio is None else f"{ratio * 100:.0f}%"
 

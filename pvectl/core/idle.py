@@ -14,10 +14,10 @@ from pvectl.core.going_on import GoOn, may_go_on
 from pvectl.core.idle_policy import Now, Policy
 from pvectl.core.idle_record import Blocker, NodeDecision, NodeRecord, Phase, Step, StoppedByUs, WakeProof
 from pvectl.core.idle_told import if_gone, stays_on, told, utc
-from pvectl.core.outcome import after, reset, woken
+from pvectl.core.outcome import after, looked_after, reset, woken
 from pvectl.core.plan import Reason, Shutdown, SwitchOff, Verdict
 from pvectl.core.remembering import aged, breaks, entered, fresh, remembered, sane
-from pvectl.core.settling import UNSETTLED, mark, settled, without_credit
+from pvectl.core.settling import UNSETTLED, let_go, mark, settled, without_credit
 from pvectl.core.vetoes import Case, blockers, definite
 from pvectl.core.vetoes.case import value
 from pvectl.core.vetoes.guests import ha_service, needs_its_node, running
@@ -40,7 +40,9 @@ __all__ = [
     "choose",
     "fresh",
     "handed_over",
+    "let_go",
     "look_back",
+    "looked_after",
     "may_go_on",
     "peers",
     "reset",

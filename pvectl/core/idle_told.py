@@ -48,4 +48,6 @@ def stays_on(node: str, blockers: tuple[Blocker, ...]) -> str:
     """Why it stays on: the first reason, and how many there are beside it."""
     others = len(blockers) - 1
     more = f" (and {others} more)" if others else ""
-    return f"{node} stays on because {blockers[0].detail}{more}"
+    first = blockers[0].detail
+    because = f"it{first.removeprefix(node)}" if first.startswith(f"{node} ") else first
+    return f"{node} stays on because {because}{more}"

@@ -7,7 +7,7 @@ from msgspec import structs
 from pvectl.core.idle_policy import Now, Policy
 from pvectl.core.idle_record import NodeRecord, Phase, StoppedByUs, WakeAsked, WakeProof
 from pvectl.core.plan import Outcome, OutcomeStatus, PowerOutcome, Shutdown
-from pvectl.core.settling import COOLDOWN_S, UNSETTLED, failed, off_marked, wake_failed, went_off, without_credit
+from pvectl.core.settling import COOLDOWN_S, NEVER_WOKE, UNSETTLED, failed, off_marked, wake_failed, went_off, without_credit
 
 _ASKED = frozenset({OutcomeStatus.DONE, OutcomeStatus.STARTED, OutcomeStatus.TIMED_OUT, OutcomeStatus.UNKNOWN})
 
@@ -39,6 +39,16 @@ def woken(record: NodeRecord, now: Now, *, ok: bool | None, method: str = "wakeo
         return wake_failed(record, now)
     proof = WakeProof(method=method, at=now.wall)
     return structs.replace(reset(record, now), phase=Phase.BUSY, attempt=None, planned=(), wake_proof=proof, wake_asked=None)
+
+
+def looked_after(record: NodeRecord, now: Now) -> NodeRecord:
+    """The record once a person wanted the node awake that is on already: a quarantine for attempts that failed ends with that.
+
+    One for a wake-up call that was not heard only ends by a call that is: that the node is on proves nothing (safety rule S26).
+    """
+    if record.quarantine is None or record.quarantine == NEVER_WOKE:
+        return record
+    return reset(record, now)
 
 
 def reset(record: NodeRecord, now: Now) -> NodeRecord:

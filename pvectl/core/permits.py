@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from shlex import quote
 from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
-from pvectl.core.model import BlindSpot, Unknown
+from pvectl.core.model import BlindSpot, Guest, Unknown
 
 Rights: TypeAlias = Mapping[str, bool]
 """What a token holds at one path; the value says whether it goes on below. A privilege that is not listed is not held."""
@@ -59,6 +59,30 @@ def paths_to_ask(token_id: str, acl: Iterable[AclLine] | Unknown, nodes: Iterabl
 def blind_spots(evidence: Evidence, seen: frozenset[int]) -> tuple[BlindSpot, ...]:
     """Everything that keeps `seen` (the vmids of the view) from being proven complete; nothing when the proof holds."""
     return tuple(dict.fromkeys([*_of_rights(evidence), *_of_overrides(evidence), *_of_nodes(evidence, seen)]))
+
+
+def powerless(evidence: Evidence, node: str, guests: Iterable[Guest]) -> Iterator[BlindSpot]:
+    """What the token plainly may not do that switching the node off takes; `guests` are those to be shut down before.
+
+    Known in advance, as a refusal would come when they are off already. Rights nobody could read are blind spots of `blind_spots`.
+    """
+    path = f"/nodes/{node}"
+    if _lacks(evidence, path, "Sys.PowerMgmt"):
+        yield BlindSpot(subject=f"node/{node}", reason=f"the token lacks Sys.PowerMgmt on {path}, so it may not switch the node off")
+    for guest in guests:
+        if not _may_shut_down(evidence, guest):
+            reason = f"the token lacks VM.PowerMgmt on /vms/{guest.vmid}, so it may not shut {guest.label} down"
+            yield BlindSpot(subject=guest.subject, reason=reason)
+
+
+def _may_shut_down(evidence: Evidence, guest: Guest) -> bool:
+    """A rule on the guest itself replaces what comes down from /vms, and a role on its pool adds to either (PVE::AccessControl, roles)."""
+    above, own, pool = (_rights(evidence, path) for path in ("/vms", f"/vms/{guest.vmid}", f"/pool/{guest.pool}"))
+    if not isinstance(pool, Unknown) and "VM.PowerMgmt" in pool:
+        return True
+    if not isinstance(own, Unknown):
+        return "VM.PowerMgmt" in own
+    return isinstance(above, Unknown) or above.get("VM.PowerMgmt", False)
 
 
 def _of_rights(evidence: Evidence) -> Iterable[BlindSpot]:

@@ -53,6 +53,23 @@ _SHUT_DOWN = Purpose(
     role_privileges="VM.Audit VM.PowerMgmt",
 )
 
+_SEE_STORAGES = Purpose(
+    verb="see which storages a node serves",
+    command="pvectl idle-check",
+    privilege="Datastore.Audit",
+    at="/storage",
+    role="PVEAuditor",
+    role_privileges="",
+)
+_POWER = Purpose(
+    verb="switch off or wake nodes",
+    command="pvectl idle-check, pvectl node wake",
+    privilege="Sys.PowerMgmt",
+    at="/nodes",
+    role="PvectlNodePwr",
+    role_privileges="Sys.Audit Sys.PowerMgmt",
+)
+
 GRAVE: Mapping[str, str] = {
     "Permissions.Modify": "can give itself every other right",
     "Sys.Modify": "can change the cluster's settings and registered tags",
@@ -104,6 +121,22 @@ def of_rights(held: Held, nodes: Sequence[str]) -> tuple[Check, ...]:
     lines = [_of_sight(held, nodes), _of_purpose(held, _TAG), _of_purpose(held, _SHUT_DOWN)]
     lines += [_of_node_power(held, nodes)] if nodes else []
     return (*lines, _of_excess(held))
+
+
+def of_switching(held: Held, nodes: Sequence[str]) -> tuple[Check, ...]:
+    """What is missing for the nodes that idle-check is configured to switch off: there it is a problem not to be able to."""
+    lacking = [node for node in nodes if not held.has(_POWER.privilege, f"/nodes/{node}")]
+    found: list[Check] = []
+    if lacking:
+        lines = dict.fromkeys(line for node in lacking for line in _granting(held, _POWER, f"/nodes/{node}"))
+        told = _listed([f"{_POWER.privilege} on /nodes/{node}" for node in lacking])
+        message = f"idle-check cannot switch its nodes off, for want of {told}"
+        found.append(problem(ExitCode.PERMISSION, "privileges", "idle-check", message, *lines))
+    for purpose in (_SHUT_DOWN, _SEE_STORAGES):
+        if not held.has(purpose.privilege, purpose.at) and not held.has_somewhere(purpose.privilege, purpose.at):
+            message = f"idle-check cannot {purpose.verb}, for want of {purpose.privilege} on {purpose.at}"
+            found.append(problem(ExitCode.PERMISSION, "privileges", "idle-check", message, *_granting(held, purpose, purpose.at)))
+    return tuple(found)
 
 
 def of_separation(held: Held) -> Check:
@@ -164,7 +197,8 @@ def _of_node_power(held: Held, nodes: Sequence[str]) -> Check:
     if able:
         message = f"can switch off and wake {_listed([f'node {node}' for node in able])}"
         return ok("privileges", "node", message)
-    return note("privileges", "node", "cannot switch off or wake nodes; no command of this version does")
+    message = f"cannot switch off or wake nodes ({_POWER.command}): no {_POWER.privilege} on /nodes; grant it only if it should"
+    return note("privileges", "node", message, *_granting(held, _POWER, f"/nodes/{nodes[0]}"))
 
 
 def _of_excess(held: Held) -> Check:

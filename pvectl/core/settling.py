@@ -17,6 +17,7 @@ WAKE_S = 900
 COOLDOWN_S = 1800
 MAX_COOLDOWN_S = 86_400
 _MARKS = 20
+NEVER_WOKE = "it did not wake up when asked to"
 UNSETTLED = frozenset({Phase.DRAIN, Phase.OFF_SENT, Phase.OFF_SEEN})
 
 
@@ -30,6 +31,22 @@ def settled(record: NodeRecord, evidence: NodeEvidence, policy: Policy, now: Now
             return _still_there(record, evidence, policy, now)
         case Phase.OFF_SEEN, "online" if isinstance(evidence.uptime, Known):
             return _back(record, evidence, policy, now)
+        case _:
+            return record
+
+
+def let_go(record: NodeRecord, status: str, now: Now) -> NodeRecord:
+    """The record of a node that is not on the list any more: a power-off of it is over once the node is seen off, or on, or gone.
+
+    Nobody looks at such a node closely, and what was never settled of it must not hold up the others for ever.
+    """
+    match record.phase, status:
+        case ((Phase.DRAIN | Phase.OFF_SENT), "offline"):
+            return went_off(record, now)
+        case ((Phase.DRAIN | Phase.OFF_SENT), "online") if record.attempt is not None and age(record.attempt, now) < SETTLE_S:
+            return record
+        case ((Phase.DRAIN | Phase.OFF_SENT | Phase.OFF_SEEN), ("online" | "missing")):
+            return structs.replace(without_credit(record), phase=Phase.BUSY, since=now.wall, attempt=None, planned=())
         case _:
             return record
 
@@ -82,7 +99,7 @@ def wake_failed(record: NodeRecord, now: Now) -> NodeRecord:
         without_credit(record),
         phase=Phase.QUARANTINE,
         since=now.wall,
-        quarantine="it did not wake up when asked to",
+        quarantine=NEVER_WOKE,
         wake_proof=None,
         wake_asked=None,
     )

@@ -56,6 +56,9 @@ def members(seen: Glance, corosync: Fact[tuple[CorosyncNode, ...]]) -> Fact[tupl
     if isinstance(corosync, Unknown):
         return corosync
     votes = {node.name: node.votes for node in corosync.value}
+    if unseen := sorted(votes.keys() - {member.name for member in found}):
+        # its votes would be missing from those that are needed
+        return Unknown(reason=f"corosync knows a node {unseen[0]} that the cluster's status does not list", source=corosync.source)
     counted = tuple(replace(member, votes=votes.get(member.name)) for member in found)
     return Known(value=counted, source=corosync.source, taken_at=seen.taken_at)
 

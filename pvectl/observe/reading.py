@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
-from pvectl.core import permits
+from pvectl.core import permits, tags
 from pvectl.core.evidence import (
     NOT_READ,
     CephService,
@@ -210,7 +210,15 @@ class Reading:
             nodes=(permits.NodeSight(node=node, listed=here, netstat=moving_data),),
         )
         spots = permits.blind_spots(evidence, frozenset(guest.vmid for guest in seen.resources.value.guests))
-        return spots if isinstance(listed, Unknown) else (*spots, *circumstances.unlisted(seen, node, listed.value))
+        if isinstance(listed, Unknown):
+            return spots
+        running = sorted((guest for guest in listed.value if not guest.is_off), key=lambda guest: guest.vmid)
+        to_stop = [guest for guest in running if self._is_tagged(guest)]
+        return (*spots, *circumstances.unlisted(seen, node, listed.value), *permits.powerless(evidence, node, to_stop))
+
+    def _is_tagged(self, guest: Guest) -> bool:
+        wanted = tags.fold(self._asking.tag, case_sensitive=False)
+        return any(tags.fold(tag, case_sensitive=False) == wanted for tag in guest.tags)
 
     def _incoming(self, node: str) -> Fact[tuple[Task, ...]]:
         if isinstance(self._seen.resources, Unknown):

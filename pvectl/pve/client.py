@@ -149,6 +149,10 @@ class ProxmoxClient:
         """Whatever this thread asks meanwhile has to be answered within so many seconds, or by the run's own deadline."""
         return self._deadline.in_this_thread(seconds)
 
+    def impatient(self, seconds: float) -> AbstractContextManager[None]:
+        """Another host is asked in the place of one that is silent for so many seconds, as far as this thread is concerned."""
+        return self._deadline.impatient(seconds)
+
     @property
     def watch(self) -> Watch:
         """What only the monitor asks."""
@@ -267,6 +271,14 @@ class ProxmoxClient:
     def other_entry(self, node: str) -> bool:
         """Whether an API host other than this node answers, so that one can see what becomes of it; one request for each host asked."""
         return self._session.answers_beside(node)
+
+    def prove_hosts(self) -> None:
+        """Ask each API host of which cluster it is; one that does not answer proves nothing, and is no mistake.
+
+        Raises:
+            ConfigError: they are not of one cluster.
+        """
+        self._session.prove_hosts()
 
     def node_time(self, node: str) -> int:
         """The node's clock, in seconds since the epoch."""

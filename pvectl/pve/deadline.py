@@ -48,9 +48,23 @@ class Deadline:
         finally:
             self._own.by, self._own.seconds = before
 
+    @contextmanager
+    def impatient(self, seconds: float) -> Iterator[None]:
+        """A host that is silent for so long counts as broken for what this thread asks within, so that another one is asked instead."""
+        before, self._own.patience = self._own.patience, seconds
+        try:
+            yield
+        finally:
+            self._own.patience = before
+
+    @property
+    def patience(self) -> float:
+        """Seconds of silence after which a host is given up."""
+        return self._own.patience
+
     def exceeded(self) -> DeadlineExceeded:
         if self._own.by < self._by:
-            return DeadlineExceeded(f"no answer within {self._own.seconds:g} s")
+            return DeadlineExceeded(f"no answer within {round(self._own.seconds, 1):g} s")
         return DeadlineExceeded(
             f"no answer within the {self._seconds:g} s this run may take",
             hint="give it more time with --deadline 5m, or look at the node's pveproxy",
@@ -66,6 +80,7 @@ class Deadline:
         part = Deadline(seconds)
         part._by = min(part._by, self._by, self._own.by)
         part._seconds = self._seconds if part._by == self._by else seconds
+        part._own.patience = self._own.patience
         return part
 
 
@@ -74,3 +89,4 @@ class _Own(threading.local):
 
     by = math.inf
     seconds = math.inf
+    patience = math.inf

@@ -81,7 +81,7 @@ class _Inflow(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         self._limit.check()
-        self._sock.settimeout(min(READ_S, max(self._limit.left(), 0.001)))
+        self._sock.settimeout(min(READ_S, self._limit.patience, max(self._limit.left(), 0.001)))
         count = self._sock.recv_into(buffer)
         self.total += count
         if not count and self.in_head:
@@ -165,7 +165,7 @@ class Line:
         reader = _Reader(inflow)
         response = HTTPResponse(reader, method=method)  # type: ignore[arg-type]
         try:
-            sock.settimeout(min(READ_S, max(within.left(), 0.001)))
+            sock.settimeout(min(READ_S, within.patience, max(within.left(), 0.001)))
             sock.sendall(head + body)
             response.begin()
             inflow.in_head = False

@@ -42,6 +42,8 @@ def _task(row: Row, what: str) -> Task:
     upid, user = text_of(row, "upid", what), row.get("user")
     if row.get("status") == _RUNNING and row.get("endtime") is not None:
         raise ProtocolError(f"{what}: task {shown(upid)} runs and has ended")
+    if row.get("status") not in (None, _RUNNING) and row.get("endtime") is None:
+        raise ProtocolError(f"{what}: task {shown(upid)} has ended and does not tell when")
     if row.get("tokenid") is not None:
         # only the rows of tasks that have ended have the token split off its user (recorded on PVE 8.4 and 9.2)
         user = f"{text_of(row, 'user', what)}!{text_of(row, 'tokenid', what)}"

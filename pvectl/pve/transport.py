@@ -114,6 +114,21 @@ class Session:
                 return True
         return False
 
+    def prove_hosts(self) -> None:
+        """Hold every host that answers against the first one's cluster, for acts that must not rest on a list of two clusters' hosts.
+
+        Raises:
+            ConfigError: a host is of another cluster.
+            DeadlineExceeded: no time is left.
+        """
+        for host in self._in_order(dead_too=True):
+            try:
+                self._belonging.prove(host)
+            except Unvouched:
+                continue
+            except (Broken, TlsFailure):
+                self._dead.add(host)
+
     def _forbid_writes(self, method: str, path: str) -> None:
         asked = f"{method} {path.removeprefix('/api2/json')}"
         if self._read_only:

@@ -42,7 +42,7 @@ _LATEST = 2**37
 _LONGEST_TEXT = 500
 _YOU_ARE_HERE = "current"
 _PERCENT = 100
-_NOT_TOLD = frozenset({"N/A", "-", ""})
+_NOT_TOLD = ("N/A", "-", "")
 _DISK = re.compile(r"(?:ide|sata|scsi|virtio|efidisk|tpmstate)[0-9]+")
 _MOUNT = re.compile(r"rootfs|mp[0-9]+")
 _PASSED_THROUGH = re.compile(r"(?:hostpci|usb|dev|parallel|serial)[0-9]+")
@@ -201,7 +201,8 @@ def pressure(rows: list[Row], *, what: str) -> Pressure | None:
 
 
 def disks(rows: list[Row], *, what: str) -> tuple[Disk, ...]:
-    """Rows of `/nodes/N/disks/list`: `wearout` is the percentage of life that is left (pve-storage PVE/Diskmanage.pm)."""
+    """Rows of `/nodes/N/disks/list`: `wearout` is the percentage of life that is left, or "N/A" (pve-storage PVE/Diskmanage.pm)."""
+    _all_tell(rows, "wearout", what)
     return tuple(
         Disk(
             path=text_of(row, "devpath", what),
@@ -259,6 +260,7 @@ def subscription(data: Any, *, what: str) -> Subscription:
 
 def updates(rows: list[Row], *, what: str) -> Updates:
     """Rows of `/nodes/N/apt/update`."""
+    _all_tell(rows, "Origin", what)
     security = [text_of(row, "Package", what) for row in rows if "security" in (_words(row, "Origin", what) or "").lower()]
     return Updates(count=len(rows), security=tuple(security))
 
@@ -328,6 +330,12 @@ def _bound(lines: Mapping[str, str]) -> Iterator[str]:
                 yield key
         elif (_DISK.fullmatch(key) or _MOUNT.fullmatch(key)) and line.startswith("/"):
             yield key
+
+
+def _all_tell(rows: list[Row], field: str, what: str) -> None:
+    """A field that PVE always has, and whose absence would look like good news."""
+    if not all(field in row for row in rows):
+        raise ProtocolError(f"{what}: {field} is missing")
 
 
 def _words(row: Mapping[str, Any], field: str, what: str) -> str | None:

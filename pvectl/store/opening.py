@@ -239,7 +239,7 @@ def _refuse_without_room(folder: Path) -> None:
     if space.f_blocks and space.f_bavail * space.f_frsize < _ROOM:
         raise CannotWrite(
             f"the disk under {folder} is full, so what is done could not be recorded and nothing was done",
-            hint="free some space, or give another directory with --state-dir",
+            hint="it takes room and the right to write there; or give another directory with --state-dir",
             subject=f"file/{folder}",
         )
 

@@ -182,7 +182,7 @@ def filesystem_of(path: Path) -> str | None:
 def cannot_write(path: Path, error: OSError) -> CannotWrite:
     return CannotWrite(
         f"the state in {path} cannot be written: {error.strerror}, so nothing was done",
-        hint="free some space, or give another directory with --state-dir",
+        hint="it takes room and the right to write there; or give another directory with --state-dir",
         subject=f"file/{path}",
     )
 

@@ -20,12 +20,19 @@ _PLAIN_PATH = re.compile(r"/[A-Za-z0-9/._@+=,~-]*")
 
 
 class Job(Struct, frozen=True, kw_only=True):
-    """A job that is to run by itself: its command, how often, and how long a run may take; times in seconds."""
+    """A job that is to run by itself: its command, how often, and how long a run may take; times in seconds.
+
+    `words` stand behind the command, `writes` is the directory it writes to. One that only looks (`only_looks`) may be made up for after
+    it was missed, and runs as soon as the machine does.
+    """
 
     name: str
     sentence: str
     interval: int
     longest_run: int
+    words: tuple[str, ...] = ()
+    writes: str | None = None
+    only_looks: bool = False
 
 
 class Setting(Struct, frozen=True, kw_only=True):

@@ -8,6 +8,9 @@ UNITS = "/etc/systemd/system"
 SYSUSERS = "/etc/sysusers.d/pvectl.conf"
 USER = "pvectl"
 _AFTER_BOOT = 600
+_HOUR = 60
+_DAY = 24
+_STATE = "/var/lib/pvectl"
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
@@ -32,6 +35,8 @@ def timer(job: Job) -> str:
 
     The first run waits ten minutes after a boot: somebody who switched the machine on to work on it has time to place a hold.
     """
+    if job.only_looks and (calendar := _calendar(job.interval)) is not None:
+        return _punctual(job, calendar)
     return f"""\
 {MARKER}
 [Unit]
@@ -49,10 +54,39 @@ WantedBy=timers.target
 """
 
 
+def _punctual(job: Job, calendar: str) -> str:
+    """By the clock, and at once where the last time was missed: a look does no harm, and no metrics are worse than late ones."""
+    return f"""\
+{MARKER}
+[Unit]
+Description=Run pvectl {job.name} every {_span(job.interval)}
+
+[Timer]
+OnCalendar={calendar}
+RandomizedDelaySec=20s
+AccuracySec=5s
+Persistent=yes
+
+[Install]
+WantedBy=timers.target
+"""
+
+
+def _calendar(interval: int) -> str | None:
+    """Equal parts of an hour or of a day in systemd's words; None for what is neither."""
+    minutes, seconds = divmod(interval, 60)
+    hours, odd = divmod(minutes, _HOUR)
+    if not seconds and 0 < minutes < _HOUR and _HOUR % minutes == 0:
+        return f"*:0/{minutes}:00"
+    if not seconds and not odd and 0 < hours <= _DAY and _DAY % hours == 0:
+        return f"0/{hours}:00:00" if hours < _DAY else "00:00:00"
+    return None
+
+
 def service(job: Job, setting: Setting) -> str:
     """Runs the job once, as a user of its own that may write nothing but its state and sees nothing but the files it is handed."""
     config = plain(setting.config_dir)
-    words = [*map(plain, setting.program[:1]), *setting.program[1:], job.name, "--quiet"]
+    words = [*map(plain, setting.program[:1]), *setting.program[1:], job.name, *job.words, "--quiet"]
     words += ["--cluster", setting.cluster] if setting.cluster else []
     credentials = "\n".join(f"LoadCredential={name}:{plain(source)}" for name, source in setting.credentials.items())
     return f"""\
@@ -78,7 +112,7 @@ UMask=0077
 StateDirectory=pvectl
 StateDirectoryMode=0700
 # root reads them; pvectl finds its configuration where systemd puts them
-{credentials}
+{credentials}{_writable(job)}
 
 CapabilityBoundingSet=
 AmbientCapabilities=
@@ -114,6 +148,12 @@ LimitCORE=0
 MemoryMax=256M
 TasksMax=64
 {_packet_filter(setting.addresses)}"""
+
+
+def _writable(job: Job) -> str:
+    if job.writes is None or job.writes == _STATE or job.writes.startswith(f"{_STATE}/"):
+        return ""
+    return f"\n# where it writes besides; the user {USER} needs the right to as well\nReadWritePaths={plain(job.writes)}"
 
 
 def user() -> str:

@@ -1,5 +1,6 @@
 """`pvectl hold`: what is held stays on, whoever forgets about it."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,3 +110,25 @@ def test_control_codes_in_a_reason_reach_no_terminal(stage: Stage) -> None:
     stage.pvectl("hold", "add", "pve2", "--reason", "nice\x1b]52;c;ZXZpbA==\x07try")
     for words in (("hold", "list"), ("hold", "list", "-o", "csv"), ("history",), ("idle-check",)):
         assert "\x1b" not in stage.pvectl(*words).out
+
+
+def test_s25_a_hold_that_no_job_has_looked_for_yet_says_so(stage: Stage) -> None:
+    """Placed on another machine than the timer's, or by another user, it would keep nothing on."""
+    first = stage.pvectl("hold", "add", "pve2", "--reason", "film")
+    assert first.code == 0
+    assert f"no job has run yet with the state in {stage.state}" in first.err
+    stage.pvectl("idle-check")
+    assert stage.pvectl("hold", "add", "pve2", "--reason", "film").err == ""
+
+
+def test_a_held_guest_shows_the_hold_wherever_it_is_told(stage: Stage) -> None:
+    stage.pvectl("hold", "add", "110", "--for", "2h", "--reason", "Anna renders")
+    page = stage.pvectl("vm", "show", "110").out
+    assert re.search(r"vm shutdown +held until .* by .*: Anna renders", page)
+    added = next(line for line in stage.pvectl("history").out.splitlines() if "hold added" in line)
+    assert "Anna renders (placed by " in added
+    assert ", until " in added
+    assert stage.pvectl("hold", "list", "-o", "json").json["cluster"] == "lab"
+    titles, row = stage.pvectl("hold", "list", "-o", "csv").out.splitlines()
+    assert titles == "id,subject,until,left_s,reason,who,made_at"
+    assert ",guest/110," in row

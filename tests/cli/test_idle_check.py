@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.idle.days import IDLE, INTERVAL, PVECTL, about_to_act, idle_check
+from tests.support.servers import TOKEN_ID, TOKEN_SECRET, serving
 from tests.support.stages import Stage
 
 
@@ -164,3 +165,48 @@ def test_s01_a_token_that_lacks_one_right_sees_nothing_switched_off_and_the_righ
         assert ended.code == 4, ended.out
         assert "Sys.Audit" in ended.err + ended.out
         assert stage.server.writes() == []
+
+
+@pytest.mark.parametrize(("more", "words"), [("", ("--dry-run",)), ("  dry_run: true\n", ())])
+def test_s18_in_a_rehearsal_not_even_a_mistake_of_our_own_could_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: str, words: tuple[str, ...]
+) -> None:
+    from pvectl import observe
+    from pvectl.errors import WriteForbidden
+    from pvectl.pve.client import ProxmoxClient
+
+    def mistaken(client: ProxmoxClient, *_: object) -> observe.Glance:
+        client.power_off("pve2")
+        raise AssertionError("it was sent")
+
+    monkeypatch.setattr(observe, "glance", mistaken)
+    with Stage(tmp_path, IDLE, pvectl=PVECTL + more) as stage:
+        ended = stage.pvectl("idle-check", *words)
+        assert ended.code == WriteForbidden.exit_code
+        assert "this run only reads" in ended.err
+        assert stage.server.writes() == []
+
+
+def test_s18_what_a_rehearsal_by_configuration_has_seen_counts_for_no_real_run(tmp_path: Path) -> None:
+    with about_to_act(tmp_path, pvectl=PVECTL + "  dry_run: true\n") as stage:
+        assert idle_check(stage).json["data"][0]["verdict"] == "act"
+        stage.configure(PVECTL)
+        stage.advance(INTERVAL)
+        real = idle_check(stage).json["data"][0]
+        assert (real["verdict"], real["reason"], real["credit_s"]) == ("wait", "grace-period", 0)
+        stage.advance(INTERVAL)
+        stage.configure(PVECTL + "  dry_run: true\n")
+        assert idle_check(stage).json["data"][0]["credit_s"] > 0
+        assert stage.server.writes() == []
+
+
+def test_two_clusters_in_one_host_list_are_refused_before_anything_is_switched_off(tmp_path: Path) -> None:
+    other = {"name": "other", "nodes": {"pve7": {}}}
+    with about_to_act(tmp_path) as stage, serving({**other, "tokens": {TOKEN_ID: {"secret": TOKEN_SECRET, "privsep": 0}}}) as foreign:
+        file = stage.home.config / "proxmox.yml"
+        file.write_text(file.read_text().replace('"]', f'", "http://{foreign.host()}"]'))
+        ended = idle_check(stage)
+        assert ended.code == 78, ended.out
+        assert "are not of one cluster" in ended.err
+        assert stage.server.writes() == []
+        assert foreign.writes() == []

@@ -16,6 +16,11 @@ def test_a_node_that_was_switched_off_comes_back_and_that_is_remembered(tmp_path
         assert stage.pvectl("node", "wake", "pve2").out == "pve2 is online already\n"
         told = [one for one in stage.pvectl("history", "-o", "json").json["data"] if one["verb"] == "wake"]
         assert [one["status"] for one in told] == ["done"]
+        explained = stage.pvectl("explain", told[0]["decision_id"])
+        assert (explained.code, explained.err) == (0, "")
+        assert "somebody asked for pve2 to be woken" in explained.out
+        # the last decision is of a node that was about to go off
+        assert "pve2 is on, and idle-check has not looked at it since it last acted" in stage.pvectl("node", "list").out
 
 
 def test_s26_a_node_without_an_address_is_not_called(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def machine(home: Home) -> Machine:
 @pytest.mark.parametrize("kind", ["systemd", "cron"])
 def test_contrib_holds_what_print_prints_for_the_example_configuration(home: Home, kind: str) -> None:
     home.write("proxmox.yml", example_text("proxmox.example.yml"))
-    home.write("pvectl.yml", example_text("pvectl.example.yml"))
+    home.write("pvectl.yml", example_text("pvectl.example.yml").replace("  # write: /", "  write: /"))
     files = home.pvectl("timers", "print", f"--{kind}", "-o", "json").json["data"]["files"]
     program = str(Path(sys.executable).parent / "pvectl")
     printed = {
@@ -467,3 +467,12 @@ def test_the_line_of_cron_does_its_job_in_crons_bare_environment(lab: Connect, t
     # cron mails every line
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
     assert (tmp_path / "state" / "lab" / "state.db").exists()
+
+
+@pytest.mark.parametrize("command", ["print", "install", "status", "remove"])
+def test_a_root_that_does_not_exist_is_not_made(machine: Machine, command: str) -> None:
+    machine.root = machine.root / "typo"
+    ended = machine.timers(command)
+    assert ended.code == 2
+    assert "--root: there is no directory" in ended.err
+    assert not machine.root.exists()

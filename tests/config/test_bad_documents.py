@@ -392,7 +392,8 @@ def test_secrets_in_pvectl_yml_are_sent_to_the_other_file(tmp_path: Path) -> Non
 def test_a_list_where_pvectl_yml_has_a_map_is_told_with_the_keys_there_are(tmp_path: Path) -> None:
     with pytest.raises(ConfigProblems) as caught:
         load_jobs(write(tmp_path, "- tags\n", name="pvectl.yml"))
-    assert (told(caught.value), caught.value.hint) == ([(1, 1, "", "expected a map, got a list")], "known here are: tags, idle_check")
+    keys = ", ".join(PvectlFile.__struct_fields__)
+    assert (told(caught.value), caught.value.hint) == ([(1, 1, "", "expected a map, got a list")], f"known here are: {keys}")
 
 
 @pytest.mark.parametrize("text", ["", "# nothing but a remark\n"])

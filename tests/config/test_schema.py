@@ -73,8 +73,10 @@ def test_the_example_loads_without_error_and_only_its_placeholder_is_left_to_fil
 
 def test_the_example_of_pvectl_yml_shows_every_default_and_switches_nothing_off(tmp_path: Path) -> None:
     jobs = load_jobs(write(tmp_path, example_text("pvectl.example.yml"), name="pvectl.yml"))
-    assert jobs.idle_check.dry_run is True
-    assert structs.replace(jobs, idle_check=structs.replace(jobs.idle_check, dry_run=False, nodes=())) == PvectlFile()
+    assert (jobs.idle_check.dry_run, jobs.scheduled_shutdown.dry_run) == (True, True)
+    idle = structs.replace(jobs.idle_check, dry_run=False, nodes=())
+    scheduled = structs.replace(jobs.scheduled_shutdown, dry_run=False, schedules=())
+    assert structs.replace(jobs, idle_check=idle, scheduled_shutdown=scheduled) == PvectlFile()
 
 
 def test_what_the_example_of_pvectl_yml_has_in_comments_loads_as_well(tmp_path: Path) -> None:
@@ -146,8 +148,8 @@ class _Job(Struct, frozen=True, kw_only=True):
         ("grace: 22:30", "expected a duration such as 90s, 30m, 2h or 1d (a plain number is seconds), got '22:30'", "write 30m, 2h or 1d"),
         ("at: 22:30", "a time of day must stand in quotes", 'write "22:30": other YAML readers take the bare form for a number'),
         ("at: 2230", "expected a time of day, got the number '2230'", 'write "22:30", in quotes'),
-        ("at: '25:00'", "expected a time of day, got '25:00'", 'write "22:30", in quotes'),
-        ("at: 10pm", "expected a time of day, got '10pm'", 'write "22:30", in quotes'),
+        ("at: '25:00'", "expected a time of day, got '25:00'", 'a day goes from "00:00" to "23:59"'),
+        ("at: 10pm", "expected a time of day, got '10pm'", 'write "22:00", in quotes'),
         ("count: 0", "expected a number from 1 to 9, got 0", None),
         ("count: 1.5", "expected a whole number, got '1.5'", None),
         ("count: '5'", "expected a whole number, got '5'", "without quotes"),

@@ -414,8 +414,8 @@ def test_a_short_uptime_moves_that_moment() -> None:
     watch = Watch(structs.replace(POLICY, min_uptime=UPTIME + 4000))
     step = watch.look()
     assert step.decision.due == WALL + timedelta(seconds=4300)
-    assert idle.told(step.decision).endswith("; after that, off at 21:11 UTC at the earliest")
-    assert step.decision.if_gone == "after that, off at 21:11 UTC at the earliest"
+    assert idle.told(step.decision).endswith("; until 21:06 UTC, then off at 21:11 UTC at the earliest")
+    assert step.decision.if_gone == "until 21:06 UTC, then off at 21:11 UTC at the earliest"
 
 
 def test_a_moment_on_another_day_is_told_with_its_date_and_in_any_zone() -> None:

@@ -1,62 +1,65 @@
+"""A node that a schedule wants off: every veto counts, only the grace period and the notice do not."""
+
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
-from msgspec import structs
+from datetime import timedelta
 
 from pvectl.core import idle
 from pvectl.core.evidence import NodeEvidence
-from pvectl.core.idle import NodeRecord, Phase
+from pvectl.core.idle import Now, Phase, Step
 from pvectl.core.plan import Reason, Verdict
-from tests.core.idle_cases import POLICY, REFUSED, WALL, Watch, hold, in_cluster, members, tagged, untagged
+from tests.core.idle_cases import BOOT, BOOTTIME, POLICY, REFUSED, WALL, evidence, hold, tagged, untagged
+
+NOW = Now(wall=WALL, boottime=BOOTTIME, boot_id=BOOT)
 
 
-def handed_over(evidence: NodeEvidence, watch: Watch, record: NodeRecord | None = None) -> idle.Step:
-    return idle.handed_over(record, evidence, POLICY, watch.now)
+def _handed(seen: NodeEvidence) -> Step:
+    return idle.handed_over(None, seen, POLICY, NOW)
 
 
-def test_what_a_schedule_wants_off_needs_no_grace_period_and_no_notice() -> None:
-    watch = Watch()
-    step = handed_over(watch.evidence(tagged()), watch)
+def test_an_idle_node_goes_off_at_once_with_its_tagged_guests() -> None:
+    step = _handed(evidence(tagged(200)))
     assert (step.decision.verdict, step.decision.reason, step.record.phase) == (Verdict.ACT, Reason.SCHEDULED, Phase.DRAIN)
-    assert (step.record.planned, step.record.credit_s) == ((200,), 0.0)
-    watch.wait(10)
-    assert idle.may_go_on(watch.evidence(tagged(status="stopped")), POLICY, step.record, watch.now, last=True).stop is None
+    assert step.decision.action is not None
+    assert [one.guest.vmid for stage in step.decision.action.stages for one in stage] == [200]
+    assert step.record.planned == (200,)
+    assert "as a schedule says" in step.decision.detail
+    assert idle.step(None, evidence(tagged(200)), POLICY, NOW).decision.verdict is Verdict.WAIT
 
 
-@pytest.mark.parametrize(
-    ("guests", "facts", "verdict"),
-    [
-        ((untagged(),), {}, Verdict.KEEP),
-        ((), {"holds": (hold(),)}, Verdict.KEEP),
-        ((), {"uptime": 5}, Verdict.KEEP),
-        ((), in_cluster(members=members(pve2=True, pve3=True)), Verdict.KEEP),
-        ((), {"ceph": REFUSED}, Verdict.BLIND),
-        ((), {"live": False}, Verdict.BLIND),
-        ((), {"node": "pve9"}, Verdict.KEEP),
-        ((), {"status": "offline"}, Verdict.KEEP),
-    ],
-)
-def test_s09_but_every_veto_counts(guests: tuple[Any, ...], facts: dict[str, Any], verdict: Verdict) -> None:
-    watch = Watch()
-    step = handed_over(watch.evidence(*guests, **facts), watch)
-    assert (step.decision.verdict, step.decision.action) == (verdict, None)
-    assert step.record.observations == 0
+def test_whatever_is_going_on_may_go_on_right_after() -> None:
+    seen = evidence(tagged(200))
+    step = _handed(seen)
+    assert idle.may_go_on(seen, POLICY, step.record, NOW).stop is None
 
 
-@pytest.mark.parametrize(
-    "state", [{"cooldown_left_s": 1.0}, {"cooldown_left_s": float("nan")}, {"quarantine": "it did not wake up when asked to"}]
-)
-def test_s23_and_so_do_a_cooldown_and_a_quarantine(state: dict[str, Any]) -> None:
-    watch = Watch()
-    record = structs.replace(NodeRecord(node="pve2", since=WALL, wall=WALL), **state)
-    assert handed_over(watch.evidence(), watch, record).decision.verdict is Verdict.KEEP
+def test_s09_an_untagged_guest_keeps_it_on() -> None:
+    step = _handed(evidence(untagged()))
+    assert (step.decision.verdict, step.decision.reason, step.record.phase) == (Verdict.KEEP, Reason.NOT_TAGGED, Phase.BUSY)
 
 
-def test_s30_a_power_off_whose_end_is_open_is_not_begun_again() -> None:
-    watch = Watch()
-    begun = handed_over(watch.evidence(), watch)
-    watch.wait(60)
-    again = handed_over(watch.evidence(), watch, begun.record)
-    assert (again.decision.verdict, again.decision.action) == (Verdict.WAIT, None)
+def test_s25_a_hold_keeps_it_on() -> None:
+    step = _handed(evidence(holds=(hold(),)))
+    assert (step.decision.verdict, step.decision.reason, step.record.phase) == (Verdict.KEEP, Reason.HELD, Phase.HELD)
+
+
+def test_s02_what_could_not_be_seen_keeps_it_on() -> None:
+    assert _handed(evidence(guests=REFUSED)).decision.verdict is Verdict.BLIND
+
+
+def test_s15_a_node_that_has_just_booted_stays_on_and_no_time_is_credited() -> None:
+    step = _handed(evidence(uptime=60))
+    assert (step.decision.verdict, step.decision.reason) == (Verdict.KEEP, Reason.UPTIME_SHORT)
+    assert (step.record.credit_s, step.record.observations) == (0, 0)
+
+
+def test_s08_a_node_that_is_not_listed_or_off_already_is_left_alone() -> None:
+    assert _handed(evidence(node="pve9")).decision.reason is Reason.NOT_LISTED
+    assert _handed(evidence(status="offline")).decision.reason is Reason.NODE_OFF
+
+
+def test_s12_a_budget_keeps_it_on() -> None:
+    many = tuple(tagged(200 + number) for number in range(POLICY.max_guests_per_run + 1))
+    step = _handed(evidence(*many))
+    assert (step.decision.verdict, step.decision.reason) == (Verdict.KEEP, Reason.TOO_MANY_GUESTS)
+    assert step.decision.due is None or step.decision.due >= WALL - timedelta(seconds=1)

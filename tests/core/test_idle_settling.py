@@ -216,6 +216,46 @@ def test_three_failures_in_a_row_are_quarantine_until_a_person_has_looked() -> N
     assert watch.look().decision.phase is Phase.IDLE
 
 
+def test_a_person_who_wants_a_node_awake_that_is_on_ends_a_quarantine_but_not_one_for_sleeping_on() -> None:
+    watch = acting()
+    records = [ended(watch, OutcomeStatus.FAILED, sent=False, error="no") for _ in range(3)]
+    freed = idle.looked_after(records[-1], watch.now)
+    assert (freed.phase, freed.quarantine, freed.failures, freed.credit_s) == (Phase.BUSY, None, 0, 0.0)
+    assert idle.looked_after(freed, watch.now) == freed
+    asleep = idle.woken(freed, watch.now, ok=False)
+    assert idle.looked_after(asleep, watch.now) == asleep
+
+
+@pytest.mark.parametrize(
+    ("phase", "status", "after", "becomes"),
+    [
+        (Phase.DRAIN, "offline", 30, Phase.OFF_SEEN),
+        (Phase.OFF_SENT, "offline", 30, Phase.OFF_SEEN),
+        (Phase.OFF_SENT, "online", 599, Phase.OFF_SENT),
+        (Phase.OFF_SENT, "online", 600, Phase.BUSY),
+        (Phase.DRAIN, "unknown", 10_000, Phase.DRAIN),
+        (Phase.DRAIN, "missing", 30, Phase.BUSY),
+        (Phase.OFF_SEEN, "online", 30, Phase.BUSY),
+        (Phase.OFF_SEEN, "offline", 30, Phase.OFF_SEEN),
+        (Phase.OFF_SEEN, "missing", 30, Phase.BUSY),
+        (Phase.COOLDOWN, "online", 30, Phase.COOLDOWN),
+    ],
+)
+def test_s30_a_node_that_was_taken_off_the_list_holds_up_nobody_for_ever(phase: Phase, status: str, after: float, becomes: Phase) -> None:
+    watch = acting()
+    watch.change(phase=phase)
+    watch.wait(after)
+    assert watch.record is not None
+    assert idle.let_go(watch.record, status, watch.now).phase is becomes
+
+
+def test_s30_an_unsettled_record_without_a_beginning_is_over_when_its_node_is_seen_on() -> None:
+    watch = acting()
+    watch.change(attempt=None)
+    assert watch.record is not None
+    assert idle.let_go(watch.record, "online", watch.now).phase is Phase.BUSY
+
+
 def test_a_success_ends_the_row_of_failures() -> None:
     watch = acting()
     ended(watch, OutcomeStatus.FAILED, sent=False)

@@ -102,7 +102,14 @@ def test_s09_a_hold_beats_everything(subject: str) -> None:
     assert "anna" in only(step).detail
     assert "a demo" in only(step).detail
     assert step.decision.due == WALL + timedelta(hours=3, minutes=35)
-    assert idle.told(step.decision).endswith("; after that, off at 23:35 UTC at the earliest")
+    assert idle.told(step.decision).endswith("; until 23:00 UTC, then off at 23:35 UTC at the earliest")
+
+
+def test_with_other_reasons_beside_a_hold_nothing_is_promised_for_now() -> None:
+    step = looked(tagged(), untagged(), holds=(hold("node/pve2"),))
+    assert idle.told(step.decision) == (
+        "pve2 stays on because it is held by anna: a demo (and 1 more); once all that is over, off at 23:35 UTC at the earliest"
+    )
 
 
 @pytest.mark.parametrize("subject", ["guest/200", "node/pve2"])
@@ -351,6 +358,8 @@ def test_s21_every_other_node_is_online_or_off_by_our_own_record() -> None:
     assert reasons({}) == [Reason.NODES_DOWN]
     assert reasons({"pve3": record("pve3", Phase.BUSY)}) == [Reason.NODES_DOWN]
     assert reasons({"pve3": record("pve3", Phase.OFF_SEEN)}) == []
+    anothers = structs.replace(record("pve3", Phase.OFF_SEEN), cluster="elsewhere")
+    assert reasons({"pve3": anothers}) == [Reason.NODES_DOWN]
     assert reasons({"pve3": record("pve3", Phase.OFF_SENT)}) == [Reason.IN_TRANSITION]
     assert reasons({"pve3": record("pve3", Phase.OFF_SEEN), "pve4": record("pve4", Phase.DRAIN)}) == [Reason.IN_TRANSITION, Reason.BUDGET]
 
@@ -363,6 +372,8 @@ def test_s12_no_more_nodes_are_off_at_once_than_the_configuration_says() -> None
     back = members(pve1=True, pve2=True, pve3=True)
     assert clear(idle.step(None, evidence(**in_cluster(members=back)), POLICY, NOW, others))
     more = {"pve8": record("pve8", Phase.DRAIN), "pve9": record("pve9", Phase.OFF_SEEN)}
+    anothers = {"pve9": structs.replace(record("pve9", Phase.OFF_SEEN), cluster="elsewhere")}
+    assert clear(idle.step(None, evidence(**in_cluster()), POLICY, NOW, anothers))
     assert "pve8, pve9 are off already" in only(idle.step(None, evidence(**in_cluster()), POLICY, NOW, more)).detail
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pvectl.core import permits
-from pvectl.core.model import BlindSpot, Unknown
+from pvectl.core.model import BlindSpot, Guest, GuestType, Unknown
 from pvectl.core.permits import Evidence, NodeSight, Rights
 
 TOKEN = "pvectl@pve!ops"
@@ -331,3 +331,32 @@ def test_s01_nothing_unread_unseen_or_unheld_ever_passes(
     assert isinstance(sight.listed, frozenset)
     assert isinstance(sight.netstat, frozenset)
     assert sight.listed | sight.netstat <= seen
+
+
+POWER: Rights = {"Sys.PowerMgmt": True}
+STOP: Rights = {"VM.PowerMgmt": True}
+
+
+def powerless(rights: Mapping[str, Rights | Unknown], *, pool: str | None = None) -> list[str]:
+    guest = Guest(vmid=100, type=GuestType.QEMU, name="db", node="pve1", status="running", pool=pool)
+    return [spot.subject for spot in permits.powerless(replace(CLEAR, rights=rights), "pve1", [guest])]
+
+
+@pytest.mark.parametrize(
+    ("rights", "pool", "lacking"),
+    [
+        ({"/nodes/pve1": POWER, "/vms": STOP}, None, []),
+        ({"/nodes/pve1": AUDITOR, "/vms": STOP}, None, ["node/pve1"]),
+        ({"/nodes/pve1": POWER, "/vms": AUDITOR}, None, ["guest/100"]),
+        ({"/nodes/pve1": POWER, "/vms": {"VM.PowerMgmt": False}}, None, ["guest/100"]),
+        ({"/nodes/pve1": POWER, "/vms": AUDITOR, "/vms/100": STOP}, None, []),
+        ({"/nodes/pve1": POWER, "/vms": STOP, "/vms/100": AUDITOR}, None, ["guest/100"]),
+        ({"/nodes/pve1": POWER, "/vms": AUDITOR, "/pool/lab": STOP}, "lab", []),
+        ({"/nodes/pve1": POWER, "/vms": AUDITOR, "/pool/lab": AUDITOR}, "lab", ["guest/100"]),
+        ({"/nodes/pve1": UNREAD, "/vms": UNREAD}, None, []),
+    ],
+)
+def test_a_right_to_switch_off_that_is_plainly_missing_is_told_in_advance(
+    rights: Mapping[str, Rights | Unknown], pool: str | None, lacking: list[str]
+) -> None:
+    assert powerless(rights, pool=pool) == lacking

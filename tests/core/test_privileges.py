@@ -63,11 +63,38 @@ def test_a_new_rule_stands_beside_the_old_one_because_a_deeper_one_would_replace
     assert "pveum acl modify /vms --tokens 'pvectl@pve!ops' --roles PvectlTagger" in lines
 
 
-def test_a_right_that_no_command_uses_is_not_offered() -> None:
+def test_switching_nodes_off_is_offered_and_not_urged() -> None:
     told = checks(held())["node"]
 
-    assert (told.health, told.message) == (Health.NOTE, "cannot switch off or wake nodes; no command of this version does")
-    assert told.mend == ()
+    assert (told.health, told.message) == (
+        Health.NOTE,
+        "cannot switch off or wake nodes (pvectl idle-check, pvectl node wake): no Sys.PowerMgmt on /nodes; grant it only if it should",
+    )
+    assert told.mend == (
+        'pveum role add PvectlNodePwr --privs "Sys.Audit Sys.PowerMgmt"',
+        "pveum acl modify /nodes/pve1 --users pvectl@pve --roles PvectlNodePwr",
+        "pveum acl modify /nodes/pve1 --tokens 'pvectl@pve!ops' --roles PvectlNodePwr",
+    )
+
+
+def test_what_idle_check_lacks_for_its_nodes_is_a_problem() -> None:
+    able = held("Sys.PowerMgmt", "VM.PowerMgmt", but={"/storage": {"Datastore.Audit": True}})
+    assert privileges.of_switching(able, ["pve1", "pve2"]) == ()
+
+    found = privileges.of_switching(held(), ["pve1", "pve2"])
+    assert {one.health for one in found} == {Health.PROBLEM}
+    assert [one.message for one in found] == [
+        "idle-check cannot switch its nodes off, for want of Sys.PowerMgmt on /nodes/pve1 and Sys.PowerMgmt on /nodes/pve2",
+        "idle-check cannot shut guests down, for want of VM.PowerMgmt on /vms",
+        "idle-check cannot see which storages a node serves, for want of Datastore.Audit on /storage",
+    ]
+    assert "pveum acl modify /nodes/pve2 --tokens 'pvectl@pve!ops' --roles PvectlNodePwr" in found[0].mend
+    assert "pveum acl modify /storage --users pvectl@pve --roles PVEAuditor" in found[2].mend
+
+
+def test_what_idle_check_may_do_with_some_guests_only_is_for_its_own_look_to_judge() -> None:
+    some = held("Sys.PowerMgmt", but={"/storage": {"Datastore.Audit": True}, "/vms/200": {"VM.PowerMgmt": True}})
+    assert privileges.of_switching(some, ["pve1"]) == ()
 
 
 @pytest.mark.parametrize(

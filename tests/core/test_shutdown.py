@@ -75,7 +75,7 @@ def test_the_time_a_guest_gets_is_said_as_one_writes_it(timeout: int, words: str
             Reason.HA_MANAGED,
             (
                 "the HA manager runs it (state started): a shutdown would set its HA state to stopped for good, "
-                "and stop it by force after 60 s; "
+                "and stop it by force after 1m; "
                 "if that is wanted, run: ha-manager set vm:100 --state stopped"
             ),
         ),

@@ -20,7 +20,7 @@ from tests.support.servers import TOKEN_ID
 from tests.support.stages import Stage
 
 INTERVAL = 200
-WISHES = Wishes(nodes=("pve2", "pve3"), grace=600, notice=200, min_uptime=300, max_gap=450, max_nodes_off=2, max_guests=3)
+WISHES = Wishes(nodes=("pve2", "pve3"), grace=400, notice=200, min_uptime=700, max_gap=450, max_nodes_off=1, max_guests=3)
 SCENARIO: dict[str, Any] = {
     "nodes": {
         "pve1": {},
@@ -116,6 +116,25 @@ class Machine(RuleBasedStateMachine):
     @rule(after=st.sampled_from((1, 30, 120, 380, 440, 460, 2000, 4000, 90_000)))
     def the_timer_fires_late_or_soon(self, after: int) -> None:
         self._run(after)
+
+    @rule(looks=st.integers(2, 4), what=st.sampled_from(("a gap", "a guest ran", "the node booted", "the runner booted")))
+    def something_happens_between_two_looks(self, looks: int, what: str) -> None:
+        for _ in range(looks):
+            self._run(INTERVAL)
+        stage = self.stage
+        if what == "a gap":
+            stage.advance(WISHES.max_gap - INTERVAL + 20)
+        elif what == "the runner booted":
+            stage.clock.reboot()
+        elif what == "the node booted" and stage.cluster.node("pve2").online:
+            stage.cluster.crash_node("pve2")
+            stage.cluster.wake("pve2")
+        elif what == "a guest ran" and self._if_up(110):
+            stage.admin("start", 110)
+            stage.advance(30)
+            stage.admin("shutdown", 110)
+        self.tally["steps"] += 1
+        self._run(INTERVAL)
 
     # people
 
@@ -265,8 +284,8 @@ class Machine(RuleBasedStateMachine):
     @rule(
         edit=st.sampled_from(
             (
-                {"grace": 900},
-                {"grace": 600},
+                {"grace": 700},
+                {"grace": 400},
                 {"exclude": frozenset({200})},
                 {"exclude": frozenset()},
                 {"dry_run": True},

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 from datetime import UTC, datetime
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 
 from pvectl.errors import ExitCode
+from pvectl.sim.record import Record
 from tests.idle.days import IDLE, INTERVAL, about_to_act, idle_check
 from tests.support.stages import Stage
 
@@ -150,3 +153,24 @@ def test_s30_a_run_that_is_killed_anywhere_leaves_everything_in_order(tmp_path: 
 @pytest.mark.parametrize("part", range(2))
 def test_s24_a_run_that_cannot_write_does_nothing_it_has_not_written_down(tmp_path: Path, inject: str, part: int) -> None:
     _each(tmp_path, inject, 10, 3, only=slice(part, None, 2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [1, 2, 3], ids=["the first guest", "the second guest", "the node"])
+def test_s24_a_run_that_is_killed_while_a_request_is_on_its_way_never_sends_it_again(tmp_path: Path, number: int) -> None:
+    with about_to_act(tmp_path, QUICK) as stage:
+        writes = itertools.count(1)
+        stage.cluster.clock.set_speed(SPEED)
+        process = subprocess.Popen(stage.command("idle-check", speed=SPEED), env=stage.home.env, cwd=tmp_path, stderr=subprocess.DEVNULL)
+
+        def kill(_number: int, record: Record) -> None:
+            if record.is_write and next(writes) == number:
+                process.kill()
+                process.wait(30)
+
+        stage.server.on_request = kill
+        assert process.wait(60) == -signal.SIGKILL
+        stage.server.on_request = None
+        stage.cluster.clock.set_speed(0)
+        assert len(_posts(stage)) == number
+        _judge(stage, f"killed at write {number}")

@@ -8,10 +8,11 @@ import pytest
 from pvectl import observe
 from pvectl.clock import SystemClock
 from pvectl.core.evidence import CephService, Device, Member, Place, ServedStorage, Task, TaskHistory
-from pvectl.core.model import Unknown
+from pvectl.core.model import Known, Unknown
 from pvectl.core.secret import Secret
 from pvectl.errors import ConfigError, Unavailable
 from pvectl.observe import circumstances
+from pvectl.pve.answers import CorosyncNode
 from pvectl.pve.client import ProxmoxClient
 from pvectl.pve.transport import Connection, Deadline, Trust
 from tests.observe.world import IN_A_RACK, NODE, WORLD, evidence, read, told, unknown, value
@@ -29,6 +30,7 @@ def seen_by(*rules: tuple[str, str]) -> dict[str, Any]:
     ]
     kinds = [{**rule, "type": "token" if "!" in rule["ugid"] else "user"} for rule in acl]
     roles = {"NoStorage": "VM.Audit Sys.Audit Pool.Audit", "Guests": "VM.Audit", "NodePower": "Sys.Audit Sys.PowerMgmt"}
+    roles["Switcher"] = "VM.Audit Sys.Audit Datastore.Audit Pool.Audit VM.PowerMgmt Sys.PowerMgmt"
     return {**WORLD, "users": {AUDITOR: {}}, "tokens": {TOKEN: {"secret": SECRET}}, "roles": roles, "acl": kinds}
 
 
@@ -189,7 +191,7 @@ def test_s05_a_container_on_its_way_is_known_by_its_lock_before_any_task_list_sh
 
 
 def test_s01_a_guest_hidden_from_the_token_is_a_blind_spot_of_the_node_it_runs_on() -> None:
-    world = seen_by(("/", "PVEAuditor"))
+    world = seen_by(("/", "Switcher"))
     world["acl"] = [*world["acl"], {"path": "/vms/210", "type": "user", "ugid": AUDITOR, "roleid": "NoAccess", "propagate": 1}]
     with lab(world, token=TOKEN, speed=0) as one:
         found = evidence(one)
@@ -227,8 +229,18 @@ def test_s02_what_pve_filters_without_a_word_is_unknown_without_the_privilege() 
         assert seen.incoming.reason == "the token or its user lacks Sys.Audit on /"
 
 
-def test_s01_with_all_rules_in_sight_no_single_path_has_to_be_asked_for() -> None:
+def test_a_token_that_may_only_look_is_told_so_before_the_first_guest_is_asked() -> None:
     with lab(seen_by(("/", "PVEAuditor")), token=TOKEN, speed=0) as one:
+        found = evidence(one, tag="safe-shutdown")
+        assert [spot.reason for spot in found.blind_spots or ()] == [
+            "the token lacks Sys.PowerMgmt on /nodes/pve2, so it may not switch the node off",
+            "the token lacks VM.PowerMgmt on /vms/110, so it may not shut 110 (desk) down",
+            "the token lacks VM.PowerMgmt on /vms/210, so it may not shut 210 (proxy) down",
+        ]
+
+
+def test_s01_with_all_rules_in_sight_no_single_path_has_to_be_asked_for() -> None:
+    with lab(seen_by(("/", "Switcher")), token=TOKEN, speed=0) as one:
         assert evidence(one).blind_spots == ()
         assert one.asked().count("GET /access/permissions") == 1
     # as config/roles.md has it: what may be done to one node is said at that node
@@ -384,6 +396,17 @@ def test_s21_a_lost_quorum_is_seen_on_both_pages() -> None:
         found = evidence(one)
         assert (value(found.quorate), value(found.ha).quorate) == (True, False)
         assert value(found.device) is None
+
+
+def test_s21_votes_of_a_node_that_the_status_does_not_list_are_not_left_out_of_the_count() -> None:
+    with lab(WORLD, speed=0) as one:
+        seen = observe.glance(one.client, SystemClock())
+        known = [CorosyncNode(name=f"pve{number}", votes=1) for number in (1, 2, 3, 4)]
+        counted = circumstances.members(seen, Known(value=tuple(known[:3]), source="corosync", taken_at=seen.taken_at))
+        assert not isinstance(counted, Unknown)
+        told_of = circumstances.members(seen, Known(value=tuple(known), source="corosync", taken_at=seen.taken_at))
+        assert isinstance(told_of, Unknown)
+        assert "pve4" in told_of.reason
 
 
 def test_a_standalone_host_is_not_asked_for_what_only_a_cluster_has() -> None:

@@ -328,3 +328,26 @@ def test_metrics_can_be_asked_of_one_node_and_of_those_that_are_new() -> None:
     assert {row["id"].partition("/")[2].partition("/")[0] for row in rows if not row["id"].startswith("qemu")} == {"pve1"}
     assert lab.get("/cluster/metrics/export", **SINCE_NOON)["data"] == []
     assert lab.refused("GET", "/cluster/metrics/export", **ELSEWHERE)[1] == "Requested node-list contains unknown nodes - pve9"
+
+
+def test_pools_swap_and_updates_are_as_the_scenario_has_them_and_take_their_own_rights() -> None:
+    values = {
+        "zfs": [{"health": "DEGRADED"}],
+        "thin_pools": [{"metadata_used": 5}],
+        "updates": [{"Package": "openssl"}],
+        "swap": {"total": 100, "used": 7, "free": 93},
+    }
+    lab = Lab({"nodes": {"pve1": values}, **RIGHTS})
+    assert [(row["name"], row["health"]) for row in lab.get("/nodes/pve1/disks/zfs")] == [("rpool", "DEGRADED")]
+    assert [(row["lv"], row["metadata_used"]) for row in lab.get("/nodes/pve1/disks/lvmthin")] == [("data", 5)]
+    assert lab.get("/nodes/pve1/apt/update") == [{"Package": "openssl"}]
+    assert lab.get("/nodes/pve1/status")["swap"]["used"] == 7
+    for path in ("disks/zfs", "disks/lvmthin", "apt/update"):
+        assert lab.ask("GET", f"/nodes/pve1/{path}", token=BLIND).status == 403
+
+
+def test_ha_can_be_disarmed_and_a_storage_can_have_a_past() -> None:
+    lab = Lab({"ha": {"armed": "disarmed"}, "storages": [{"name": "local", "rrd": {"used": 7}}]})
+    fencing = next(row for row in lab.get("/cluster/ha/status/current") if row["type"] == "fencing")
+    assert fencing["armed-state"] == "disarmed"
+    assert {row["used"] for row in lab.get("/nodes/pve1/storage/local/rrddata", timeframe="hour") if "used" in row} == {7}

@@ -10,7 +10,6 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -47,9 +46,10 @@ class Browser:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    def screenshot(self, *, whole: bool = True) -> bytes:
-        """A PNG of the page, or of what can be seen without scrolling."""
-        data = self._ask("Page.captureScreenshot", format="png", captureBeyondViewport=whole)["data"]
+    def screenshot(self, width: int, height: int, *, scale: float = 1.0) -> bytes:
+        """A PNG of the page's upper left corner, this many CSS pixels of it."""
+        clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": scale}
+        data = self._ask("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)["data"]
         return base64.b64decode(data)
 
     def told_aloud(self) -> list[dict[str, Any]]:
@@ -138,8 +138,3 @@ _OPTIONS = (
     "--force-color-profile=srgb",
     "about:blank",
 )
-
-
-def saved(shot: bytes, path: Path) -> Path:
-    path.write_bytes(shot)
-    return path

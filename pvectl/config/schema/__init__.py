@@ -52,6 +52,9 @@ def json_schema(of: type[Struct]) -> dict[str, Any]:
         definition["description"] = definition["description"].partition("\n")[0]
         for key in definition["properties"].values():
             _offer_both_spellings(key)
+            for place in (key, key.get("items", {})):
+                if types := place.pop("types", None):
+                    place["type"] = types
             if "$ref" in key:
                 # what a section is by default stands at its own keys
                 key.pop("default", None)

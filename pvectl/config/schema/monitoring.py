@@ -65,7 +65,7 @@ class Monitor(Struct, frozen=True, kw_only=True):
         str | None,
         Meta(
             description="Where the timer writes the metrics for Prometheus' textfile collector; left out: the timer does not run it.",
-            examples=["/var/lib/pvectl/metrics/pvectl.prom"],
+            examples=["/var/lib/prometheus/node-exporter/pvectl.prom"],
             extra={"form": "path"},
         ),
     ] = None

@@ -9,9 +9,10 @@ from msgspec import Meta, Struct
 
 from pvectl.config.schema.kinds import Duration, NodeName, Tag
 
-_ONE_OR_SEVERAL: dict[str, Any] = {"type": ["array", "string"]}
-_WORD_OR_NUMBER: dict[str, Any] = {"type": ["string", "integer"]}
-_SELECTORS: dict[str, Any] = {"type": ["array", "string", "integer"]}
+# what stands for `type` in the end: msgspec itself says what the Structs hold, not what may be written
+_ONE_OR_SEVERAL: dict[str, Any] = {"types": ["array", "string"]}
+_WORD_OR_NUMBER: dict[str, Any] = {"types": ["string", "integer"]}
+_SELECTORS: dict[str, Any] = {"types": ["array", "string", "integer"]}
 
 Name = Annotated[
     str,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pvectl.core import quorum
 from pvectl.core.evidence import Member
-from pvectl.core.idle_record import Blocker, Phase
+from pvectl.core.idle_record import Blocker, NodeRecord, Phase
 from pvectl.core.model import Known, Unknown
 from pvectl.core.plan import Reason
 from pvectl.core.vetoes.case import Case, each, unseen, value
@@ -56,7 +56,7 @@ def of_nodes_budget(case: Case) -> Iterator[Blocker]:
     off = sorted(
         node
         for node, record in case.others.items()
-        if node != case.node and (record.phase in _GOING or (record.phase == Phase.OFF_SEEN and node not in online))
+        if node != case.node and (record.phase in _GOING or (_is_off_by_us(record, case) and node not in online))
     )
     if len(off) >= case.policy.max_nodes_off:
         detail = f"{', '.join(off)} {'is' if len(off) == 1 else 'are'} off already, and max_nodes_off is {case.policy.max_nodes_off}"
@@ -100,14 +100,18 @@ def of_served(case: Case) -> Iterator[Blocker]:
 
 def _of_member(case: Case, member: Member) -> Iterator[Blocker]:
     record = case.others.get(member.name)
-    phase = record.phase if record is not None else Phase.BUSY
     subject = f"node/{member.name}"
-    if phase in _GOING:
+    if record is not None and record.phase in _GOING:
         detail = f"node {member.name} is on its way down by our doing"
         yield Blocker(reason=Reason.IN_TRANSITION, subject=subject, detail=detail, resets=False)
-    elif not member.online and phase != Phase.OFF_SEEN:
+    elif not member.online and not (record is not None and _is_off_by_us(record, case)):
         detail = f"node {member.name} is not online, and not by our doing"
         yield Blocker(reason=Reason.NODES_DOWN, subject=subject, detail=detail, resets=False)
+
+
+def _is_off_by_us(record: NodeRecord, case: Case) -> bool:
+    """A node of the same name in another cluster says nothing of this one (safety rule S31)."""
+    return record.phase == Phase.OFF_SEEN and record.cluster == case.evidence.cluster
 
 
 def _is_alone(case: Case) -> bool:

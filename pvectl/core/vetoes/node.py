@@ -11,7 +11,7 @@ from pvectl.core.ending import longest_allowance
 from pvectl.core.idle_record import Blocker
 from pvectl.core.model import Known
 from pvectl.core.plan import Reason
-from pvectl.core.settling import age
+from pvectl.core.settling import NEVER_WOKE, age
 from pvectl.core.vetoes.case import Case, at, each, unseen, value
 from pvectl.core.vetoes.guests import running
 
@@ -24,7 +24,10 @@ EARLIEST = datetime(2026, 11, 1, tzinfo=UTC)
 
 def of_quarantine(case: Case) -> Iterator[Blocker]:
     if case.record.quarantine is not None:
-        detail = f"{case.node} is in quarantine: {case.record.quarantine}; pvectl node wake {case.node} --wait ends it when it succeeds"
+        wake = f"pvectl node wake {case.node}"
+        asleep = case.record.quarantine == NEVER_WOKE
+        ends = f"once it is off, {wake} ends it by waking it" if asleep else f"after a look at it, {wake} ends it"
+        detail = f"{case.node} is in quarantine: {case.record.quarantine}; {ends}"
         yield Blocker(reason=Reason.QUARANTINE, subject=case.subject, detail=detail)
 
 

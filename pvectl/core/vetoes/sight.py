@@ -69,6 +69,9 @@ def of_freshness(case: Case) -> Iterator[Blocker]:
     limit = STALE_S if case.draining is None else FRESH_S
     moments = [case.evidence.taken_at, *(fact.taken_at for fact in structs.astuple(case.evidence) if isinstance(fact, Known))]
     oldest, newest = min(moments), max(moments)
-    if not (case.now.wall - oldest).total_seconds() <= limit or (newest - case.now.wall).total_seconds() > FRESH_S:
+    if (newest - case.now.wall).total_seconds() > FRESH_S:
+        detail = f"what is known of {case.node} is from the future: our clock was set back meanwhile"
+        yield Blocker(reason=Reason.OUT_OF_DATE, subject=case.subject, detail=detail, blind=True)
+    elif not (case.now.wall - oldest).total_seconds() <= limit:
         detail = f"what is known of {case.node} is {span((case.now.wall - oldest).total_seconds())} old, and {span(limit)} is the most"
         yield Blocker(reason=Reason.OUT_OF_DATE, subject=case.subject, detail=detail, blind=True)
