@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from msgspec import Struct
 
-from pvectl.config import timetable
+from pvectl.config import timetable, watching
 from pvectl.config.durations import show_duration
 from pvectl.config.problems import Remark, nearest, shown
 from pvectl.config.schema import (
@@ -14,11 +14,13 @@ from pvectl.config.schema import (
     Activity,
     ClusterEntry,
     IdleCheck,
+    Monitor,
     OwnPlace,
     ProxmoxFile,
     PvectlFile,
     ScheduledShutdown,
     ScheduleEntry,
+    StayUpEntry,
     Tls,
 )
 
@@ -187,5 +189,7 @@ RULES: Mapping[type[Struct], Callable[[Mapping[str, object]], Iterator[Remark]]]
     Activity: _activity,
     ScheduleEntry: timetable.of_schedule,
     ScheduledShutdown: timetable.of_schedules,
+    StayUpEntry: timetable.of_window,
+    Monitor: watching.of_monitor,
     PvectlFile: _pvectl_file,
 }

@@ -48,6 +48,21 @@ def of_schedules(given: Mapping[str, object]) -> Iterator[Remark]:
         seen.add(schedule.name)
 
 
+def of_window(given: Mapping[str, object]) -> Iterator[Remark]:
+    """A stay-up window that opens again before it has closed never lets anything begin."""
+    days, start, tz, duration = _tuple(given, "days"), given.get("start"), given.get("tz"), given.get("duration")
+    if not days or not isinstance(start, str) or not isinstance(tz, str) or not isinstance(duration, int):
+        return
+    if duration + _LARGEST_CHANGE_S <= _DAY_S:
+        return
+    from pvectl.core.schedule import Schedule, overlaps
+
+    overlap = overlaps(Schedule(name="it", days=days, at=(start,), tz=tz, deadline=duration))
+    if overlap is not None:
+        message = f"the window opens again after {show_duration(overlap.distance)}, before it has closed: it overlaps itself"
+        yield Remark(key="duration", message=message, hint="write a shorter duration, or fewer days")
+
+
 def of_power_off(schedules: Sequence[ScheduleEntry], nodes: Sequence[str]) -> Iterator[Remark]:
     """A schedule gives no authority over nodes: idle_check.nodes does (safety rule S8)."""
     for which, schedule in enumerate(schedules):

@@ -27,6 +27,7 @@ from pvectl.core.monitored import (
     Updates,
     ZfsPool,
 )
+from pvectl.errors import ApiRefusal
 from pvectl.pve import paths, strict_json, surroundings, watched
 from pvectl.pve.fields import Row, object_of
 from pvectl.pve.line import Answer
@@ -77,7 +78,14 @@ class Watch:
         return watched.disks(_rows(self._node(node).disks.list.get()), what=f"/nodes/{node}/disks/list")
 
     def zfs(self, node: str) -> tuple[ZfsPool, ...]:
-        return watched.zfs(_rows(self._node(node).disks.zfs.get()), what=f"/nodes/{node}/disks/zfs")
+        try:
+            answer = self._node(node).disks.zfs.get()
+        except ApiRefusal as error:
+            # without the tools there is no pool (pve-manager PVE/API2/Disks/ZFS.pm)
+            if "zfsutils-linux not installed" in error.message:
+                return ()
+            raise
+        return watched.zfs(_rows(answer), what=f"/nodes/{node}/disks/zfs")
 
     def thin_pools(self, node: str) -> tuple[ThinPool, ...]:
         return watched.thin_pools(_rows(self._node(node).disks.lvmthin.get()), what=f"/nodes/{node}/disks/lvmthin")

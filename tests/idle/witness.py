@@ -286,7 +286,9 @@ class Witness:
         stirred = set()
         for event in fresh:
             guest = self.cluster.world.guests.get(int(event.subject)) if event.what in _STIRRED else None
-            if guest is not None and not (self._is_tagged(guest) and guest.vmid not in self.wishes.exclude):
+            # a guest that is off when it arrives needs nothing of the node it comes to
+            arrived_off = guest is not None and event.what in ("guest migrated", "guest moved") and not guest.runs
+            if guest is not None and not arrived_off and not (self._is_tagged(guest) and guest.vmid not in self.wishes.exclude):
                 stirred |= {guest.node, event.detail}
         return stirred
 

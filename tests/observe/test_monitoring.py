@@ -335,6 +335,29 @@ def test_one_source_that_answers_nonsense_takes_no_other_along(fault: str) -> No
     assert bad(evaluation).keys() == {"self.coverage/node/pve2"}
 
 
+def test_a_node_without_the_tools_of_zfs_has_no_pools() -> None:
+    with watched(HEALTHY) as one:
+        one.lab.server.fault("status", path="/nodes/pve2/disks/zfs", code=500, reason="zfsutils-linux not installed")
+        assert bad(one.look()) == {}
+        one.lab.server.clear_faults()
+        one.memory = Memory()
+        one.lab.server.fault("status", path="/nodes/pve2/disks/zfs", code=500, reason="command failed")
+        assert bad(one.look()).keys() == {"self.coverage/node/pve2"}
+
+
+def test_ceph_that_only_other_nodes_have_is_not_taken_for_none() -> None:
+    with watched(HEALTHY) as one:
+        one.look()
+        assert isinstance(one.view.ceph, Known)
+        assert one.view.ceph.value is None
+    elsewhere = {"mons": ["pve2"], "mgrs": ["pve2"], "installed": ["pve2"]}
+    with watched(changed(ceph=elsewhere)) as one:
+        one.lab.server.fault("status", path="/cluster/ceph/status", code=500, reason="binary not installed: /usr/bin/ceph-mon")
+        one.look()
+        assert isinstance(one.view.ceph, Unknown)
+        assert "pve2" in one.view.ceph.reason
+
+
 AUDITOR = "watch@pve!mon"
 
 
@@ -415,6 +438,18 @@ def test_the_only_checks_that_were_asked_for_are_the_only_sources_that_are() -> 
 
     assert not [path for path in paths if path.endswith(("/disks/list", "/config", "/rrddata", "/replication", "/backup"))]
     assert "/services" in paths
+
+
+def test_a_run_that_asks_for_less_forgets_nothing() -> None:
+    with watched(HEALTHY) as one:
+        one.look()
+        before = one.memory
+        for only in ("node.services", "disk.smart", "guest.snapshot_age", "storage.days_to_full"):
+            asking = Asking(wanted=wanted(EVERYTHING, (only,)))
+            _, one.memory = look(one.lab.client, one.lab.clock, asking=asking, before=one.memory)
+
+    assert (one.memory.nodes, one.memory.guests, one.memory.cluster) == (before.nodes, before.guests, before.cluster)
+    assert (one.memory.storages, one.memory.seen.tasks) == (before.storages, before.seen.tasks)
 
 
 def test_a_lock_is_remembered_from_the_first_look_that_saw_it() -> None:
