@@ -130,7 +130,7 @@ class Looking:
 
     def put_off(self, reason: Reason, detail: str) -> Told:
         """Write down what keeps an occurrence that is due from beginning; it may begin until its deadline."""
-        kept = self.at_the_clock(Blocker(reason=reason, detail=detail))
+        kept = self.at_the_clock(Blocker(reason=reason, detail=detail, tried=True))
         step = kept.answer
         entry = step.deferred or (step.changed[-1] if step.changed else None)
         id_ = self.books.stepped(kept, entry if entry in step.changed else None)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, assert_never
 from msgspec.structs import replace
 
 from pvectl.cli.kept import KeptTurns
-from pvectl.cli.schedule_books import Books, ScheduleDiary
+from pvectl.cli.schedule_books import JOB, Books, ScheduleDiary
 from pvectl.cli.schedule_eyes import Eyes
 from pvectl.cli.schedule_run import LOOK_S, Looking
 from pvectl.cli.schedule_told import Carried, Clash, Distrust, GuestTold, StageTold, Told, summary
@@ -193,6 +193,9 @@ class Carrying:
         if self._by_hand:
             # who is still on its way is taken for off, as whoever would be asked
             self._results |= {turn.vmid: Result(standing=Standing.OFF, at=now) for turn in turns if turn.standing is None}
+        else:
+            left_open = {one.vmid for one in self._entry.guests if one.asked and one.result is None}
+            self._end_intents({turn.vmid: (OutcomeStatus.DONE, None) for turn in turns if turn.guest and turn.guest.is_off and turn.vmid in left_open})
         outcomes = self._ask(turns, look, diary)
         waited = self._wait_for([turn for turn in turns if turn.decision.verdict is Verdict.WAIT], stage) if not self._by_hand else {}
         came = outcomes | waited
@@ -270,16 +273,17 @@ class Carrying:
             self._log_outcome(outcome)
         if came:
             self._keep()
-            self._end_intents(came)
+            self._end_intents({vmid: (outcome.status, outcome.error) for vmid, outcome in came.items()})
         return came
 
-    def _end_intents(self, came: Mapping[int, Outcome]) -> None:
-        """Close in the audit trail what the run that died had left open."""
-        store = self._books.store
-        for intent in store.open_intents():
-            outcome = next((one for vmid, one in came.items() if intent.subject == f"guest/{vmid}"), None)
-            if outcome is not None and intent.run_id == self._entry.run_id:
-                store.ended(intent.id, status=outcome.status.value, at=self._run.clock.now(), error=outcome.error)
+    def _end_intents(self, came: Mapping[int, tuple[OutcomeStatus, str | None]]) -> None:
+        """Close in the audit trail what the runs that died on the way had left open: status and error by vmid."""
+        store, since = self._books.store, self._entry.occurrence.at
+        for intent in store.open_intents() if came else ():
+            vmid = int(intent.subject.removeprefix("guest/")) if intent.verb == "shutdown" and intent.job == JOB else None
+            if vmid in came and intent.at >= since:
+                status, error = came[vmid]
+                store.ended(intent.id, status=status.value, at=self._run.clock.now(), error=error)
 
     def _tell_all(self, stages: Sequence[Stage], look: Look) -> None:
         """What is decided about each guest where nobody is asked."""
@@ -321,6 +325,8 @@ class Carrying:
     def _interrupted(self) -> Told:
         carried = Carried(stages=self._stages_told(), interrupted=True, warnings=(*self._eyes.advice, *self._warnings))
         detail = "interrupted: a run before its deadline goes on with it"
+        if self._entry.state.ended:
+            detail = "interrupted once its guests were through: no run of it switches the nodes off any more"
         return self._tell(self._entry, Reason.INTERRUPTED, detail, carried)
 
     def _ended(self, state: State, reason: Reason, detail: str, *, abort: Abort | None = None, late: bool = False) -> Told:

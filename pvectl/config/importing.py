@@ -23,8 +23,14 @@ _DEFAULT_TAG = "safe-shutdown"
 _NODE = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")
 _TAG = re.compile(r"[a-z0-9_][a-z0-9_+.-]*")
 _NAME = re.compile(r"[^A-Za-z0-9_.-]+")
+# what YAML reads as a word, whichever version; a number, a truth value or nothing may look like one
+_WORD = re.compile(r"(?!(?:true|false|yes|no|on|off|null|y|n)\Z)[A-Za-z][A-Za-z0-9_.-]*", re.IGNORECASE)
 _LEAST_INTERVAL = 60
+_DEADLINE = 1800
+# a night has at most 23 hours until the next one where clocks are put forward
+_LONGEST_WAIT, _MOST_WAITS = 4 * 3600, 20 * 3600
 _DEEPEST = 4
+_DAY_MINUTES = 1440
 
 
 class Note(Struct, frozen=True, kw_only=True):
@@ -114,7 +120,7 @@ def _write_idle(page: _Page, section: Mapping) -> None:
     if not nodes:
         why = "an empty list meant the machine the service ran on, by its hostname; here it means none: name the nodes"
         node_notes.append(old.note("monitored_nodes", why))
-    page.put(1, f"nodes: [{', '.join(nodes)}]", *node_notes)
+    page.put(1, f"nodes: [{', '.join(map(_word, nodes))}]", *node_notes)
     _put_tag(page, 1, "tag", old)
     interval, interval_note = _interval(old)
     page.put(1, f"interval: {show_duration(interval)}", interval_note)
@@ -149,9 +155,9 @@ def _write_schedule(page: _Page, section: Mapping, tz: str) -> None:
     page.put(2, "- name: nightly")
     page.put(3, f'at: "{_time(old)[0]}"', *_time(old)[1])
     page.put(3, f"tz: {tz}", old.note("shutdown_time", "was the local time of wherever the service ran; check the zone"))
-    why = "it began up to 5 minutes early and came two or three times; here it begins on time, once, and not after this"
-    page.put(3, "deadline: 30m", old.note("shutdown_time", why))
     stages = _stages(old, exclude)
+    why = "it began up to 5 minutes early and came two or three times; here it begins on time, once, and not after this"
+    page.put(3, f"deadline: {show_duration(_DEADLINE + stages.waits)}", old.note("shutdown_time", why))
     if not stages.kept:
         page.put(3, f'select: ["@tag-{tag}"]', *stages.notes)
     if exclude:
@@ -175,10 +181,14 @@ def _write_schedule(page: _Page, section: Mapping, tz: str) -> None:
 class _Stages(Struct, frozen=True, kw_only=True):
     kept: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
+    waits: int = 0
 
 
 def _stages(old: _Old, exclude: list[int]) -> _Stages:
-    """The old stages as lines; a guest is in the first that has it, and none that is excluded is in any."""
+    """The old stages as lines; a guest is in the first that has it, and none that is excluded is in any.
+
+    A wait behind the last of them delays nobody.
+    """
     entry = old.section.get("shutdown_order")
     if entry is None or not isinstance(entry.value, Sequence):
         return _Stages()
@@ -186,6 +196,7 @@ def _stages(old: _Old, exclude: list[int]) -> _Stages:
     notes: list[Note] = []
     seen = set(exclude)
     names: set[str] = set()
+    waits: list[int] = []
     for number, item in enumerate(entry.value.items, 1):
         if not isinstance(item, Mapping):
             notes.append(Note(line=item.mark.line, key="shutdown_order", message="this stage is no map, and is left out"))
@@ -206,14 +217,24 @@ def _stages(old: _Old, exclude: list[int]) -> _Stages:
         name = name if name not in names else f"{name}-{number}"
         names.add(name)
         wait = stage.seconds("wait_after", 30)
-        lines.append(f"- {{name: {name}, select: [{', '.join(map(str, left))}], wait_after: {show_duration(min(wait, 86_400))}}}")
+        if wait > _LONGEST_WAIT:
+            why = f"{show_duration(wait)} leave no time for the stages behind it: {show_duration(_LONGEST_WAIT)} at most"
+            notes.append(stage.note("wait_after", why))
+            wait = _LONGEST_WAIT
+        waits.append(wait)
+        lines.append(f"- {{name: {_word(name)}, select: [{', '.join(map(str, left))}], wait_after: {show_duration(wait)}}}")
         notes += [note for note in stage.left(frozenset({"name", "vmids", "wait_after"})) if note is not None]
-    return _Stages(kept=tuple(lines), notes=tuple(notes))
+    return _Stages(kept=tuple(lines), notes=tuple(notes), waits=min(sum(waits[:-1]), _MOST_WAITS))
+
+
+def _word(word: str) -> str:
+    """A word that is to stay one: the tag `null` is no leave to shut everybody down."""
+    return word if _WORD.fullmatch(word) else f'"{word}"'
 
 
 def _put_tag(page: _Page, depth: int, key: str, old: _Old, *more: Note | None) -> None:
     tag, note = old.tag()
-    page.put(depth, f"{key}: {tag}", note, *more)
+    page.put(depth, f"{key}: {_word(tag)}", note, *more)
 
 
 def _interval(old: _Old) -> tuple[int, Note | None]:
@@ -233,8 +254,7 @@ def _time(old: _Old) -> tuple[str, list[Note | None]]:
     notes: list[Note | None] = []
     number = re.fullmatch(r"[0-9]{1,5}", text)
     if number is not None:
-        minutes = int(text) if int(text) < 1440 else int(text) // 60
-        clock = f"{minutes // 60:02}:{minutes % 60:02}"
+        clock = _out_of_a_number(text)
         notes.append(old.note("shutdown_time", f"the number {text} is what YAML makes of {clock} without quotes"))
     else:
         parts = re.fullmatch(r"([0-9]{1,2})[:.]([0-9]{2})(?::[0-9]{2})?", text)
@@ -245,6 +265,15 @@ def _time(old: _Old) -> tuple[str, list[Note | None]]:
         return parse_time(clock), notes
     except ScheduleError:
         return "22:00", [old.note("shutdown_time", f"{shown(text)} is no time of day; 22:00 is only a guess")]
+
+
+def _out_of_a_number(text: str) -> str:
+    """The time YAML 1.1 makes this number of: 22:00 is 1320 minutes and 22:00:00 is 79200 seconds; 2200 and 0830 are no times to it."""
+    number = int(text)
+    minutes = number if number < _DAY_MINUTES else number // 60
+    if text.startswith("0") or _DAY_MINUTES <= number < 3600 or minutes >= _DAY_MINUTES:
+        return text
+    return f"{minutes // 60:02}:{minutes % 60:02}"
 
 
 class _Old:

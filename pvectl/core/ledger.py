@@ -71,11 +71,15 @@ class Ledger(Struct, frozen=True, kw_only=True):
 
 
 class Blocker(Struct, frozen=True, kw_only=True):
-    """Something that keeps the whole schedule from beginning just now: a hold, a stay-up window."""
+    """Something that keeps the whole schedule from beginning just now: a hold, a stay-up window.
+
+    `tried` says of one found on the way that the run had come in time, however late it is by now.
+    """
 
     reason: Reason
     detail: str
     until: datetime | None = None
+    tried: bool = False
 
 
 class Step(Struct, frozen=True, kw_only=True):
@@ -253,7 +257,8 @@ def _judged(entry: Entry, now: datetime, blocker: Blocker | None) -> Entry:
         return entry
     if now >= entry.deadline:
         late = "it could not begin before its deadline"
-        why = f"{late}: {entry.detail}" if entry.state is State.DEFERRED else f"{late}: no run of pvectl came by in time"
+        known = blocker.detail if blocker is not None and blocker.tried else entry.detail if entry.state is State.DEFERRED else None
+        why = f"{late}: {known or 'no run of pvectl got to it in time'}"
         return finish(entry, State.MISSED, reason=Reason.DEADLINE_PASSED, detail=why, now=now)
     if blocker is not None:
         if (entry.state, entry.reason, entry.detail) == (State.DEFERRED, blocker.reason, blocker.detail):

@@ -37,7 +37,8 @@ def reason_to_leave(planned: PlannedGuest, guest: Guest | None, *, seen_at: date
     since the plan was made stays up.
     """
     if planned.result is not None:
-        return Verdict.KEEP, Reason.ALREADY_ASKED, f"it was asked already, and the outcome was: {planned.result}"
+        turn = "it was asked already" if planned.asked else "its turn has come already"
+        return Verdict.KEEP, Reason.ALREADY_ASKED, f"{turn}, and the outcome was: {planned.result}"
     if guest is None:
         return Verdict.BLIND, Reason.STATUS_UNKNOWN, "no node has it now"
     if guest.type != planned.type:

@@ -103,7 +103,7 @@ def test_a_timer_that_was_off_all_night_runs_nothing_in_the_morning() -> None:
     assert found.due is None
     (missed,) = found.changed
     assert (missed.state, missed.reason) == (State.MISSED, Reason.DEADLINE_PASSED)
-    assert missed.detail == "it could not begin before its deadline: no run of pvectl came by in time"
+    assert missed.detail == "it could not begin before its deadline: no run of pvectl got to it in time"
     assert look(utc("2026-11-22 06:05"), found.ledger).changed == ()
 
 

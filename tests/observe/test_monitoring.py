@@ -241,6 +241,7 @@ def test_the_verdict_names_many_faults_at_once() -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_storage_that_fills_up_is_told_how_long_it_will_last() -> None:
     filling = {"used": lambda moment: (90 - (NOW - moment) / 86400) * GIB, "total": 100 * GIB}
     with watched(storage("nas", used=90 * GIB, total=100 * GIB, rrd=filling)) as one:
@@ -258,6 +259,7 @@ def test_a_run_with_a_fresh_memory_asks_eight_questions_and_five_of_each_node() 
     assert not [path for path in paths if path.endswith(("/config", "/snapshot", "/content", "/netstat", "/disks/list"))]
 
 
+@pytest.mark.slow
 def test_the_number_of_guests_does_not_change_what_a_run_with_a_memory_asks() -> None:
     crowd = [{"vmid": 1000 + number, "node": "pve1", "status": "running"} for number in range(60)]
     with watched(changed(guests=crowd)) as one:
@@ -335,6 +337,7 @@ def test_one_source_that_answers_nonsense_takes_no_other_along(fault: str) -> No
     assert bad(evaluation).keys() == {"self.coverage/node/pve2"}
 
 
+@pytest.mark.slow
 def test_a_node_without_the_tools_of_zfs_has_no_pools() -> None:
     with watched(HEALTHY) as one:
         one.lab.server.fault("status", path="/nodes/pve2/disks/zfs", code=500, reason="zfsutils-linux not installed")
@@ -345,6 +348,7 @@ def test_a_node_without_the_tools_of_zfs_has_no_pools() -> None:
         assert bad(one.look()).keys() == {"self.coverage/node/pve2"}
 
 
+@pytest.mark.slow
 def test_ceph_that_only_other_nodes_have_is_not_taken_for_none() -> None:
     with watched(HEALTHY) as one:
         one.look()
@@ -420,6 +424,7 @@ def test_a_token_that_is_not_accepted_ends_the_run() -> None:
             one.look()
 
 
+@pytest.mark.slow
 def test_guests_that_time_was_too_short_for_wait_for_the_next_run_and_say_so() -> None:
     crowd = [{"vmid": 1000 + number, "node": "pve1", "status": "running"} for number in range(20)]
     with watched(changed(guests=crowd)) as one:
@@ -463,6 +468,7 @@ def test_a_lock_is_remembered_from_the_first_look_that_saw_it() -> None:
     assert bad(evaluate(view, EVERYTHING))["guest.lock_orphan/guest/100"] == Severity.WARNING
 
 
+@pytest.mark.slow
 def test_ha_that_was_left_disarmed_is_remembered_as_well() -> None:
     with watched(changed(ha={"armed": "disarmed"})) as one:
         one.look()
@@ -484,6 +490,7 @@ def test_a_memory_comes_back_out_of_a_file_as_it_went_in() -> None:
     assert replace(back).nodes == memory.nodes
 
 
+@pytest.mark.slow
 def test_a_standalone_host_has_no_quorum_to_lose() -> None:
     with watched(
         {**HEALTHY, "name": None, "nodes": {"pve1": {}}, "guests": [HEALTHY["guests"][0]], "replication": [], "qdevice": None}

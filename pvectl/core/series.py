@@ -1,0 +1,51 @@
+"""Lines of Prometheus' text format, escaped so that no name can begin another line or leave its label."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+
+from pvectl.core.text import clean
+
+
+class Series(Struct, frozen=True, kw_only=True):
+    """One metric with all its lines; one without lines is left out."""
+
+    name: str
+    help: str
+    lines: tuple[str, ...] = ()
+    type: str = "gauge"
+
+
+def written(families: Iterable[Series]) -> str:
+    """Everything, each metric once with its HELP and TYPE, ending in a line end."""
+    parts: list[str] = []
+    for family in families:
+        if family.lines:
+            told = family.help.replace("\\", "\\\\").replace("\n", "\\n")
+            parts.append(f"# HELP {family.name} {told}\n# TYPE {family.name} {family.type}")
+            parts.extend(family.lines)
+    parts.append("")
+    return "\n".join(parts)
+
+
+def series(name: str, labels: Mapping[str, str], value: float) -> str:
+    """One line."""
+    return f"{name}{labelled(labels)} {shown(value)}"
+
+
+def labelled(labels: Mapping[str, str]) -> str:
+    inner = ",".join(f'{name}="{quoted(value)}"' for name, value in labels.items())
+    return f"{{{inner}}}" if inner else ""
+
+
+def quoted(value: str) -> str:
+    """A label's value between its quotes: cleaned of all that steers, then escaped."""
+    safe = value if value.isprintable() else clean(value)
+    return safe if '"' not in safe and "\\" not in safe else safe.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def shown(value: float) -> str:
+    """A number as Go's parser and ours read it back the same."""
+    return str(int(value)) if value == int(value) and abs(value) < 2**63 else repr(float(value))
