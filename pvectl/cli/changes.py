@@ -310,6 +310,8 @@ def _told(decision: Decision, guest: Guest, outcome: Outcome | None, wording: Wo
 
 def _what_came_of(outcome: Outcome | None) -> str | None:
     """The end of the story where it is known better than the plan told it."""
+    if outcome is not None and outcome.status is OutcomeStatus.STARTED and not outcome.error:
+        return outcome.upid
     if outcome is None or outcome.error or outcome.status is not OutcomeStatus.DONE:
         return outcome.error if outcome else None
     return "it shut down by itself" if outcome.forced is False else outcome.hint

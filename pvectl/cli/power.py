@@ -115,7 +115,6 @@ def _held(run: Run, guests: Sequence[Guest]) -> dict[int, str]:
     return {vmid: in_words(hold, now) for vmid, hold in found.items() if hold is not None}
 
 
-
 def _ourselves(run: Run, guests: Sequence[Guest], configs: dict[int, GuestConfig]) -> int | None:
     """The guest pvectl runs in, as the configuration says or as it finds out."""
     from pvectl import observe

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
@@ -119,7 +120,8 @@ def _marks(row: ComingRow) -> Iterator[str]:
         yield f"clock change: {row.moved}"
     if row.stay_up_until is not None:
         missed = row.stay_up_until >= row.deadline
-        until = f"{row.stay_up_until.astimezone(datetime.fromisoformat(row.local).tzinfo):%H:%M}"
+        # the zone, and not the offset of the time itself: a clock change may lie in between
+        until = f"{row.stay_up_until.astimezone(ZoneInfo(row.tz)):%H:%M}"
         yield f"a stay-up window is open until {until}, " + ("so it will be missed" if missed else "so it begins then")
     if row.held:
         yield f"held: {', '.join(named(subject) for subject in row.held)}"

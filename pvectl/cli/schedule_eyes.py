@@ -102,12 +102,11 @@ class Eyes:
             from pvectl import observe
 
             asked = [action.guest for action in sequence.choose(look).actions]
-            try:
-                found = observe.ourselves(asked, observe.configurations(self._client, asked), self._run.clock)
-            except PvectlError:
-                # a configuration that cannot be read is no reason to leave all the others on
-                found = None
-            self._ourselves = (found,)
+            answers = self._client.in_parallel([partial(self._client.guest_config, guest) for guest in asked])
+            # a configuration that cannot be read is no reason to leave all the others on, nor to ask the one we run in
+            told = [(guest, answer) for guest, answer in zip(asked, answers, strict=True) if not isinstance(answer, PvectlError)]
+            configs = {guest.vmid: config for guest, config in told}
+            self._ourselves = (observe.ourselves([guest for guest, _ in told], configs, self._run.clock),)
         return self._ourselves[0]
 
     def _tags(self) -> tuple[bool, bool]:

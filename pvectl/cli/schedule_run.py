@@ -104,7 +104,7 @@ def _one(run: Run, schedule: ScheduleEntry, books: Books, *, rehearsal: bool, by
     if step.deferred is not None:
         changed = step.deferred in step.changed
         return [*told, told_of(step.deferred, decision_id=decision_id, news=changed)]
-    return [*told, _told_of_the_next(schedule, step, decision_id)]
+    return [*told, _told_of_the_next(schedule, kept, decision_id)]
 
 
 class Looking:
@@ -135,7 +135,7 @@ class Looking:
         entry = step.deferred or (step.changed[-1] if step.changed else None)
         id_ = self.books.stepped(kept, entry if entry in step.changed else None)
         if entry is None:
-            return _told_of_the_next(self.schedule, step, id_)
+            return _told_of_the_next(self.schedule, kept, id_)
         return told_of(entry, decision_id=id_, news=entry in step.changed)
 
 
@@ -154,11 +154,14 @@ def _as_if_due(step: Step) -> Entry:
     )
 
 
-def _told_of_the_next(schedule: ScheduleEntry, step: Step, decision_id: str | None) -> Told:
+def _told_of_the_next(schedule: ScheduleEntry, kept: KeptStep, decision_id: str | None) -> Told:
+    step = kept.answer
     if not step.armed:
         detail, reason = "its time has not come", Reason.NOT_YET
     else:
-        detail, reason = "new or changed, so it begins with its next time", Reason.ONLY_ARMED
+        same = kept.ledger is not None and kept.ledger.config_hash == kept.config_hash
+        why = "this machine's clock was set back" if same else "new or changed"
+        detail, reason = f"{why}, so it begins with its next time", Reason.ONLY_ARMED
         if step.passed_over is not None:
             detail += f"; {step.passed_over.wall} is left out"
     return Told(schedule=schedule.name, occurrence=step.next, state=State.FUTURE, reason=reason, detail=detail, decision_id=decision_id)

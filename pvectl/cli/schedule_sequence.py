@@ -194,8 +194,8 @@ class Carrying:
             # who is still on its way is taken for off, as whoever would be asked
             self._results |= {turn.vmid: Result(standing=Standing.OFF, at=now) for turn in turns if turn.standing is None}
         else:
-            left_open = {one.vmid for one in self._entry.guests if one.asked and one.result is None}
-            self._end_intents({turn.vmid: (OutcomeStatus.DONE, None) for turn in turns if turn.guest and turn.guest.is_off and turn.vmid in left_open})
+            asked = {one.vmid for one in self._entry.guests if one.asked and one.result is None}
+            self._end_intents({turn.vmid: (OutcomeStatus.DONE, None) for turn in turns if turn.vmid in asked and _is_seen_off(turn)})
         outcomes = self._ask(turns, look, diary)
         waited = self._wait_for([turn for turn in turns if turn.decision.verdict is Verdict.WAIT], stage) if not self._by_hand else {}
         came = outcomes | waited
@@ -280,9 +280,9 @@ class Carrying:
         """Close in the audit trail what the runs that died on the way had left open: status and error by vmid."""
         store, since = self._books.store, self._entry.occurrence.at
         for intent in store.open_intents() if came else ():
-            vmid = int(intent.subject.removeprefix("guest/")) if intent.verb == "shutdown" and intent.job == JOB else None
-            if vmid in came and intent.at >= since:
-                status, error = came[vmid]
+            known = came.get(int(intent.subject.removeprefix("guest/"))) if intent.job == JOB and intent.verb == "shutdown" else None
+            if known is not None and intent.at >= since:
+                status, error = known
                 store.ended(intent.id, status=status.value, at=self._run.clock.now(), error=error)
 
     def _tell_all(self, stages: Sequence[Stage], look: Look) -> None:
@@ -369,3 +369,7 @@ class Carrying:
             carried=carried,
             news=True,
         )
+
+
+def _is_seen_off(turn: Turn) -> bool:
+    return turn.guest is not None and turn.guest.is_off

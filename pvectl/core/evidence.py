@@ -96,7 +96,7 @@ class ServedStorage(Struct, frozen=True, kw_only=True):
 
 
 class BackupJob(Struct, frozen=True, kw_only=True):
-    """An enabled backup job. `node` None: it runs on all nodes; `guests_here`: whether it covers guests of the node, None where nobody can tell."""
+    """An enabled backup job. `node` None: on all nodes; `guests_here`: whether it covers guests of the node, None where nobody can tell."""
 
     id: str
     next_run: datetime | None = None

@@ -13,6 +13,8 @@ from pvectl.core.plan import Decision, Plan, Reason, Shutdown, Verdict
 
 # PVE::HA::Config::vm_is_ha_managed of pve-ha-manager: a resource in this state is left alone by the HA manager
 _HA_IGNORED = "ignored"
+# a backup in stop mode shuts the guest down, and starts it again (pve-manager PVE/VZDump.pm)
+_BACKED_UP = "backup"
 
 
 def plan(
@@ -61,6 +63,8 @@ def reason_to_keep(guest: Guest) -> tuple[Verdict, Reason, str] | None:
     if guest.status == "unknown":
         detail = f"its status is unknown: node {guest.node} is offline or has stopped reporting, and nothing is switched off unseen"
         return Verdict.BLIND, Reason.STATUS_UNKNOWN, detail
+    if guest.is_off and guest.lock == _BACKED_UP:
+        return Verdict.KEEP, Reason.LOCKED, "it is stopped for a backup only, which starts it again: try again when that has ended"
     if guest.is_off:
         return Verdict.KEEP, Reason.ALREADY_OFF, "it is stopped already"
     if guest.status == "paused":

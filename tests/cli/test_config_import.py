@@ -104,6 +104,9 @@ def test_s33_the_secret_beside_it_is_never_shown(tmp_path: Path) -> None:
         ("79200", "22:00"),
         ("22.30", "22:30"),
         ("soon", "22:00"),
+        ("2230", "22:00"),
+        ("1830", "22:00"),
+        ("0830", "22:00"),
     ],
 )
 def test_defect_38_a_time_is_read_as_it_was_meant(tmp_path: Path, written: str, meant: str) -> None:
@@ -113,7 +116,7 @@ def test_defect_38_a_time_is_read_as_it_was_meant(tmp_path: Path, written: str, 
         assert "the number 1320 is what YAML makes of 22:00 without quotes" in ended.out
     if written == "22:00":
         assert "without quotes this was read as a number, and nothing was ever shut down" in ended.out
-    if written == "soon":
+    if written in ("soon", "2230", "1830", "0830"):
         assert "22:00 is only a guess" in ended.out
 
 
@@ -139,6 +142,21 @@ def test_defect_21_no_nodes_mean_none(tmp_path: Path) -> None:
 def test_whatever_it_was_what_comes_out_loads(tmp_path: Path, text: str) -> None:
     jobs = _jobs(tmp_path, _imported(tmp_path, text))
     assert jobs.idle_check.dry_run or jobs.scheduled_shutdown.dry_run
+
+
+def test_s09_a_tag_that_yaml_would_take_for_nothing_stays_a_tag(tmp_path: Path) -> None:
+    jobs = _jobs(tmp_path, _imported(tmp_path, "shutdown_time: '22:00'\ntag: 'null'\nmonitored_nodes: ['no', pve2]\n"))
+    assert (jobs.scheduled_shutdown.schedules[0].require_tag, jobs.idle_check.tag) == ("null", "null")
+    assert jobs.idle_check.nodes == ("no", "pve2")
+
+
+def test_long_waits_and_stages_with_odd_names_load(tmp_path: Path) -> None:
+    stages = "[{name: 'true', vmids: [200], wait_after: 7200}, {name: '1', vmids: [201], wait_after: 90000}, {name: x, vmids: [202]}]"
+    ended = _imported(tmp_path, f"shutdown_time: '22:00'\nshutdown_order: {stages}\n")
+    (night,) = _jobs(tmp_path, ended).scheduled_shutdown.schedules
+    assert [(stage.name, stage.wait_after) for stage in night.stages] == [("true", 7200), ("1", 14400), ("x", 30)]
+    assert night.deadline == 1800 + 7200 + 14400
+    assert "leave no time for the stages behind it" in ended.out
 
 
 def test_the_zone_can_be_given_and_is_else_that_of_the_machine(tmp_path: Path) -> None:

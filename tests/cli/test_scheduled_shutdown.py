@@ -157,6 +157,15 @@ def test_next_marks_stay_up_windows_and_holds(tmp_path: Path) -> None:
         assert "so it will be missed" in page
 
 
+def test_the_end_of_a_stay_up_window_is_told_as_the_clock_shows_it_then(tmp_path: Path) -> None:
+    text = NIGHT.replace("22:00", "02:30").replace("UTC", "Europe/Berlin")
+    text += '  stay_up: [{start: "01:00", duration: 2h, tz: Europe/Berlin}]\n'
+    with Stage(tmp_path, CLUSTER, pvectl=text, start=at("2026-10-24 12:00"), sockets=False) as stage:
+        (first,) = _coming(stage, "-n", "1")
+        assert (first["local"], first["stay_up_until"]) == ("2026-10-25T02:30+02:00", "2026-10-25T02:00:00Z")
+        assert "a stay-up window is open until 03:00, so it will be missed" in stage.pvectl("scheduled-shutdown", "next", "-n", "1").out
+
+
 def test_next_says_what_will_not_happen(tmp_path: Path) -> None:
     with Stage(tmp_path, CLUSTER, pvectl=NIGHT, sockets=False) as stage:
         assert "night is new or was changed" in stage.pvectl("scheduled-shutdown", "next").err

@@ -56,6 +56,14 @@ def test_a_guest_that_does_not_obey_keeps_the_later_stages_on(tmp_path: Path) ->
         assert 100 not in dict(asked(stage))
 
 
+def test_without_waiting_the_table_names_the_tasks(tmp_path: Path) -> None:
+    with Stage(tmp_path, SCENARIO) as stage:
+        ended = stage.pvectl("vm", "shutdown", "100", "--no-wait", "--yes")
+        assert ended.code == 0, ended.err
+        assert "UPID:pve1:" in ended.out
+        assert "qmshutdown:100:" in ended.out
+
+
 def test_without_an_order_all_are_asked_at_once(tmp_path: Path) -> None:
     with Stage(tmp_path, SCENARIO) as stage:
         ended = stage.pvectl("vm", "shutdown", "100:110", "--order", "none", "--yes", "-o", "json")

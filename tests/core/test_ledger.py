@@ -211,6 +211,14 @@ def test_what_is_blocked_up_to_its_deadline_is_missed_and_says_by_what(now: date
         assert found.changed[0].detail == "it could not begin before its deadline: ann holds the cluster"
 
 
+def test_what_a_run_that_came_in_time_found_on_the_way_is_why_it_was_missed() -> None:
+    found = look(DEADLINE, blockers=[Blocker(reason=Reason.UNSEEN, detail="no API host answered", tried=True)])
+    assert found.changed[0].detail == "it could not begin before its deadline: no API host answered"
+    # a window that is open by now says nothing about the time when it was due
+    found = look(DEADLINE, blockers=[HOLD])
+    assert found.changed[0].detail == "it could not begin before its deadline: no run of pvectl got to it in time"
+
+
 def test_of_several_blockers_the_one_that_lasts_longest_is_named() -> None:
     forever = Blocker(reason=Reason.STAY_UP, detail="for ever")
     longer = Blocker(reason=Reason.STAY_UP, detail="longer", until=utc("2026-11-22 00:00"))

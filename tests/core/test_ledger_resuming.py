@@ -69,6 +69,17 @@ def test_s30_what_is_not_known_to_be_the_same_unasked_guest_is_not_asked(
     assert left(now, **planned) == verdict
 
 
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [(True, "it was asked already, and the outcome was: timed-out"), (False, "its turn has come already, and the outcome was: timed-out")],
+)
+def test_nobody_is_said_to_have_been_asked_who_was_not(words: str, *, asked: bool) -> None:
+    planned = PlannedGuest(vmid=100, type="qemu", seen_at=AT, uptime=5000, asked=asked, result=OutcomeStatus.TIMED_OUT)
+    found = reason_to_leave(planned, guest(uptime=5600), seen_at=AT)
+    assert found is not None
+    assert found[2] == words
+
+
 @settings(max_examples=40)
 @given(st.integers(0, 10**6), st.integers(1, 7200), st.data())
 def test_no_guest_that_was_started_after_the_plan_is_ever_asked(uptime: int, after: int, data: st.DataObject) -> None:

@@ -145,3 +145,12 @@ def test_every_guest_gets_one_decision_and_only_a_running_unburdened_one_an_acti
             assert not chosen.template
             assert chosen.lock is None
             assert chosen.hastate in (None, "ignored")
+
+
+def test_a_guest_that_is_stopped_for_its_backup_is_not_taken_for_off() -> None:
+    waiting = Guest(vmid=100, type="qemu", node="pve1", status="stopped", lock="backup")
+    verdict, reason, _ = shutdown.reason_to_keep(waiting) or (None, None, "")
+    assert (verdict, reason) == (Verdict.KEEP, Reason.LOCKED)
+    off = shutdown.reason_to_keep(Guest(vmid=100, type="qemu", node="pve1", status="stopped", lock="suspended"))
+    assert off is not None
+    assert off[1] is Reason.ALREADY_OFF

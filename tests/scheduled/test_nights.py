@@ -49,6 +49,24 @@ def test_an_edited_schedule_only_arms(tmp_path: Path) -> None:
         assert asked(stage) == []
 
 
+def test_a_clock_that_was_set_back_asks_nobody_again_and_is_told_as_such(tmp_path: Path) -> None:
+    with before_ten(tmp_path) as stage:
+        go_to(stage, "22:00")
+        scheduled(stage)
+        stage.admin("start", 200)
+        stage.advance(60)
+        stage.clock.wall_ahead = -600
+        ended = scheduled(stage)
+        assert (row(ended)["reason"], row(ended)["detail"]) == (
+            "only-armed",
+            "this machine's clock was set back, so it begins with its next time",
+        )
+        stage.clock.wall_ahead = 0
+        stage.advance(60)
+        scheduled(stage)
+        assert sorted(asked(stage)) == [200, 201, 300]
+
+
 @pytest.mark.parametrize(
     "gone", ["scheduled_shutdown: {enabled: false, schedules: [{", "scheduled_shutdown: {schedules: [{enabled: false, "]
 )
@@ -161,6 +179,41 @@ def test_a_guest_that_was_asked_by_a_run_that_died_and_hangs_is_not_asked_again(
         assert row(ended)["reason"] == "stage-not-off"
         kept = {one["subject"]: one["status"] for one in stage.pvectl("history", "-o", "json").json["data"] if one["what"] == "action"}
         assert kept == {"guest/200": "timed-out", "guest/201": "done"}
+
+
+def test_s32_what_runs_that_died_had_asked_has_its_end_in_the_audit_trail(tmp_path: Path) -> None:
+    with before_ten(tmp_path, STAGED) as stage:
+        stage.cluster.guest(300).shutdown_s = 50
+        go_to(stage, "22:00")
+        _killed(stage, 1.5)
+        _killed(stage, 60)
+        assert asked(stage)[-1] == 300
+        go_to(stage, "22:05")
+        assert scheduled(stage).code == 0
+        kept = {one["subject"]: one["status"] for one in stage.pvectl("history", "-o", "json").json["data"] if one["what"] == "action"}
+        assert kept == {"guest/200": "done", "guest/201": "done", "guest/300": "done"}
+        assert sorted(asked(stage)) == [200, 201, 300]
+
+
+def test_a_look_that_takes_until_the_deadline_is_why_it_was_missed(tmp_path: Path) -> None:
+    with before_ten(tmp_path) as stage:
+        go_to(stage, "22:29")
+        stage.server.on_request = lambda _number, _record: stage.clock.sleep(40)
+        assert "looking at the cluster took until its deadline" in row(scheduled(stage))["detail"]
+        assert asked(stage) == []
+
+
+def test_interrupted_before_the_nodes_it_promises_no_other_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    text = NIGHT + "      then_power_off: [pve2]\nidle_check: {nodes: [pve2], min_uptime: 0, self: elsewhere}\n"
+    monkeypatch.setattr("pvectl.cli.idle_run.hand_over", interrupt)
+    with before_ten(tmp_path, text) as stage:
+        go_to(stage, "22:00")
+        ended = scheduled(stage)
+        assert (ended.code, row(ended)["state"]) == (130, "done")
+        assert row(ended)["detail"] == "interrupted once its guests were through: no run of it switches the nodes off any more"
 
 
 def test_a_guest_that_hangs_keeps_the_later_stages_up(tmp_path: Path) -> None:
@@ -297,6 +350,19 @@ def test_require_tag_null_lifts_the_tag_and_only_that(tmp_path: Path) -> None:
 
 def test_s13_the_guest_pvectl_runs_in_is_left_alone(tmp_path: Path) -> None:
     with before_ten(tmp_path, NIGHT + "idle_check: {self: {vmid: 300}}\n") as stage:
+        go_to(stage, "22:00")
+        ended = scheduled(stage)
+        assert sorted(asked(stage)) == [200, 201]
+        assert guests(ended)[300] == "skipped"
+
+
+def test_s13_a_configuration_that_cannot_be_read_does_not_hide_the_guest_pvectl_runs_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # where pvectl runs is what the machine says, and not for a simulated cluster to know
+    monkeypatch.setattr("pvectl.observe.ourselves", lambda found, configs, _clock: 300 if 300 in configs and len(found) == 2 else None)
+    with before_ten(tmp_path) as stage:
+        stage.server.fault("status", path="*/200/config", code=500)
         go_to(stage, "22:00")
         ended = scheduled(stage)
         assert sorted(asked(stage)) == [200, 201]

@@ -1,0 +1,148 @@
+"""How an incident goes on: ok, pending, firing, recovering, ok."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from pvectl.core.alerts.incident import Incident, Phase, Records, began, noted
+from pvectl.core.alerts.observing import Look, Seen
+from pvectl.core.alerts.rules import Rules, Treatment
+from pvectl.core.finding import Finding
+
+_GAPS = 5
+_USUAL = 3
+_CONTENTS = ("severity", "message", "value", "hint", "key", "node", "pool", "tags", "objects", "levels", "cause")
+_EVENTS_KEPT = timedelta(days=30)
+_OVER_KEPT = timedelta(days=1)
+
+
+class Pace(Struct, frozen=True, kw_only=True):
+    """This run and the time since the last one. `first`: there was none; `broken`: too long ago to be the same evidence."""
+
+    now: datetime
+    passed: timedelta = timedelta()
+    first: bool = False
+    broken: bool = False
+    gaps: tuple[float, ...] = ()
+
+
+def pace(records: Records, rules: Rules, now: datetime) -> Pace:
+    """Three of the usual intervals are no gap: a timer may run every hour."""
+    if records.run_at is None:
+        return Pace(now=now, first=True)
+    passed = now - records.run_at
+    seconds = passed.total_seconds()
+    gaps = (*records.gaps, seconds)[-_GAPS:] if seconds > 0 else records.gaps
+    usual = sorted(gaps)[(len(gaps) - 1) // 2] if gaps else 0.0
+    return Pace(now=now, passed=passed, broken=seconds > max(rules.max_gap, _USUAL * usual), gaps=gaps)
+
+
+def moved(before: Incident | None, seen: Seen, treatment: Treatment, rules: Rules, tempo: Pace) -> Incident | None:
+    """The incident after this run; None: there is nothing left to remember."""
+    match seen.look:
+        case Look.BAD:
+            assert seen.finding is not None
+            return _bad(before, seen.finding, seen, treatment, rules, tempo)
+        case Look.GOOD:
+            return _good(before, seen, treatment, rules, tempo)
+        case Look.UNKNOWN:
+            return _unseen(before, tempo)
+        case _:
+            assert_never(seen.look)
+
+
+def begun_anew(incident: Incident, tempo: Pace) -> Incident:
+    """An incident nobody was told of, whose explanation is over: it has to last again by itself."""
+    fires = incident.fires[:-1] if incident.phase is Phase.FIRING else incident.fires
+    pending = replace(incident, phase=Phase.PENDING, counts_from=tempo.now, fires=fires, flapping=False)
+    return noted(pending, tempo.now, "pending", "what explained it is over")
+
+
+def fired(incident: Incident, rules: Rules, now: datetime) -> Incident:
+    """The incident, firing; too often within the window makes it flap."""
+    fires = (*(at for at in incident.fires if timedelta() <= now - at < timedelta(seconds=rules.flap_window)), now)
+    flapping = len(fires) >= rules.flaps
+    firing = replace(incident, phase=Phase.FIRING, fired_at=now, fires=fires, flapping=flapping, held=False)
+    return noted(firing, now, "firing", "flapping" if flapping else "")
+
+
+def _bad(before: Incident | None, finding: Finding, seen: Seen, treatment: Treatment, rules: Rules, tempo: Pace) -> Incident:
+    now, hold = tempo.now, timedelta(seconds=treatment.hold)
+    if before is None or before.phase is Phase.OK:
+        incident = began(rules.cluster, finding, now, blind=seen.blind)
+        incident = replace(incident, fires=before.fires if before is not None else ())
+        # what a first look finds has most likely been there for long
+        return fired(incident, rules, now) if tempo.first or not hold else incident
+    latest = _with(before, finding, now)
+    if before.phase is Phase.PENDING:
+        counts_from = _counts_from(before, tempo)
+        if now - counts_from >= hold:
+            return fired(replace(latest, counts_from=counts_from), rules, now)
+        return latest if counts_from == before.counts_from and not before.held else replace(latest, counts_from=counts_from, held=False)
+    if before.phase is Phase.RECOVERING:
+        return noted(replace(latest, phase=Phase.FIRING, held=False, ending=""), now, "bad again")
+    return replace(latest, held=False) if before.held else latest
+
+
+def _good(before: Incident | None, seen: Seen, treatment: Treatment, rules: Rules, tempo: Pace) -> Incident | None:
+    now = tempo.now
+    if before is None or before.phase is Phase.OK:
+        return remembered(before, now)
+    if before.phase is Phase.PENDING:
+        # how often it fired in the last hour is not forgotten
+        over = noted(replace(before, phase=Phase.OK, ended_at=now, held=False), now, "ok", "before it had lasted long enough")
+        return over if before.fires else None
+    keep = timedelta(seconds=max(treatment.keep, rules.flap_window) if before.flapping else treatment.keep)
+    if before.phase is Phase.FIRING:
+        recovering = replace(before, phase=Phase.RECOVERING, counts_from=now, held=False, ending=seen.why)
+        return noted(recovering, now, "recovering", seen.why) if keep else _over(recovering, now)
+    counts_from = _counts_from(before, tempo)
+    if now - counts_from >= keep:
+        return _over(replace(before, ending=seen.why), now)
+    if counts_from == before.counts_from and not before.held and before.ending == seen.why:
+        return before
+    return replace(before, counts_from=counts_from, held=False, ending=seen.why)
+
+
+def _unseen(before: Incident | None, tempo: Pace) -> Incident | None:
+    """What nobody could look at neither fires nor is over, and the time counts for nothing."""
+    if before is None or before.phase is Phase.OK:
+        return remembered(before, tempo.now)
+    if before.is_event and before.phase is Phase.FIRING:
+        return before if tempo.now - (before.finding.since or before.since) < _EVENTS_KEPT else None
+    if before.phase is Phase.FIRING:
+        return before if before.held else replace(before, held=True)
+    return replace(before, counts_from=_counts_from(before, tempo, seen=False), held=True)
+
+
+def remembered(before: Incident | None, now: datetime) -> Incident | None:
+    """An incident that is over is shown for a day."""
+    if before is None or before.ended_at is None or now - before.ended_at >= _OVER_KEPT:
+        return None
+    return before
+
+
+def _over(incident: Incident, now: datetime) -> Incident:
+    return noted(replace(incident, phase=Phase.OK, ended_at=now, held=False, inhibited_by=None), now, "ok", incident.ending)
+
+
+def _counts_from(before: Incident, tempo: Pace, *, seen: bool = True) -> datetime:
+    """From when on time counts: not what passed unseen, not across a gap, and not what a clock that was set back takes away."""
+    if tempo.broken:
+        return tempo.now
+    if before.held or not seen or tempo.passed < timedelta():
+        return min(before.counts_from + tempo.passed, tempo.now)
+    return before.counts_from
+
+
+def _with(before: Incident, finding: Finding, now: datetime) -> Incident:
+    """The incident with the latest words; how old an answer was is no news."""
+    old = before.finding
+    if old is finding or all(getattr(old, name) == getattr(finding, name) for name in _CONTENTS):
+        return before
+    latest = replace(before, finding=finding)
+    return latest if old.severity is finding.severity else noted(latest, now, finding.severity.value)

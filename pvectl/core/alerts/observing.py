@@ -1,0 +1,126 @@
+"""What one run says of each incident: that it is bad, that it is fine, or that nobody could look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from pvectl.core.alerts.incident import Incident, Phase, name_of
+from pvectl.core.checks.check import Verdict
+from pvectl.core.checks.evaluation import Evaluation
+from pvectl.core.checks.look import COVERAGE
+from pvectl.core.finding import Evidence, Finding, Severity
+from pvectl.core.model import Known
+from pvectl.core.monitored import MonitorView
+
+_BAD = (Severity.WARNING, Severity.CRITICAL)
+API = "api"
+DELIVERY = "self.delivery"
+
+
+class Look(StrEnum):
+    BAD = "bad"
+    GOOD = "good"
+    UNKNOWN = "unknown"
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    """`finding` where it is bad; `why` says why it is fine, where it is not simply so."""
+
+    look: Look
+    finding: Finding | None = None
+    blind: bool = False
+    why: str = ""
+
+
+HOLDS = Seen(look=Look.UNKNOWN)
+FINE = Seen(look=Look.GOOD)
+_GONE = Seen(look=Look.GOOD, why="it is no longer among what is checked")
+_OFF = Seen(look=Look.GOOD, why="it is no longer checked")
+
+
+def observed(evaluation: Evaluation, incidents: Mapping[str, Incident]) -> dict[str, Seen]:
+    """By its name, what is bad now and how each incident that is known stands."""
+    own = {finding.id for finding in evaluation.own}
+    seen: dict[str, Seen] = {}
+    found: dict[str, Finding] = {}
+    for finding in evaluation.findings:
+        found[finding.id] = finding
+        if finding.severity in _BAD:
+            seen[finding.id] = Seen(look=Look.BAD, finding=finding)
+        elif finding.severity is Severity.UNKNOWN and finding.id in own:
+            blind = finding.check != COVERAGE
+            seen[name_of(finding, blind=blind)] = Seen(look=Look.BAD, finding=finding, blind=blind)
+    verdicts = {verdict.check: verdict for verdict in evaluation.verdicts}
+    listed = _is_quorate(evaluation.view)
+    for name, incident in incidents.items():
+        if name not in seen:
+            now = found.get(incident.finding.id)
+            seen[name] = _known(evaluation, incident, now, verdicts.get(incident.finding.check), listed=listed)
+    return seen
+
+
+def unreachable(view: MonitorView, reason: str) -> Evaluation:
+    """A run in which the cluster's API did not answer: that is the one thing known, and everything else stays as it was."""
+    finding = Finding(
+        check=COVERAGE,
+        object=API,
+        severity=Severity.CRITICAL,
+        message=f"no host of the cluster answers: {reason}",
+        hint="pvectl doctor",
+    )
+    return Evaluation(taken_at=view.taken_at, view=view, findings=(finding,), verdicts=())
+
+
+def watched(evaluation: Evaluation, broken: Mapping[str, str], receivers: Iterable[str]) -> Evaluation:
+    """The evaluation with the receivers that do not work, by name and reason, so that the others are told of them."""
+    objects = frozenset(f"receiver/{name}" for name in receivers)
+    findings = tuple(
+        Finding(
+            check=DELIVERY,
+            object=f"receiver/{name}",
+            severity=Severity.CRITICAL,
+            message=f"receiver {name} takes no messages: {reason}",
+            hint=f"pvectl alert test {name}",
+            evidence=(Evidence(path="outbox"),),
+        )
+        for name, reason in sorted(broken.items())
+    )
+    before = next((each for each in evaluation.verdicts if each.check == DELIVERY), Verdict(check=DELIVERY))
+    verdict = replace(before, findings=before.findings + findings, examined=before.examined | objects, off=False)
+    others = tuple(each for each in evaluation.verdicts if each.check != DELIVERY)
+    return replace(evaluation, findings=findings + evaluation.findings, verdicts=(*others, verdict))
+
+
+def _known(evaluation: Evaluation, incident: Incident, now: Finding | None, verdict: Verdict | None, *, listed: bool) -> Seen:
+    before = incident.finding
+    if now is not None and now.severity is Severity.OK and now.lingers and incident.phase in (Phase.FIRING, Phase.RECOVERING):
+        # the value is between the level at which it is bad and the one at which it is good again
+        return Seen(look=Look.BAD, finding=before)
+    if before.check == COVERAGE:
+        looked = any(each.check != DELIVERY for each in evaluation.verdicts)
+        return FINE if looked and now is None else HOLDS
+    if verdict is None:
+        return HOLDS
+    if verdict.off:
+        return _OFF
+    if incident.blind:
+        return HOLDS if now is not None and now.severity is Severity.UNKNOWN else FINE
+    stands = evaluation.severity_of(before.check, before.object)
+    if stands is not None:
+        return HOLDS if stands is Severity.UNKNOWN else FINE
+    if incident.is_event:
+        # a task drops out of the list in time, and its last word stays what it was
+        return FINE if incident.phase is Phase.RECOVERING else HOLDS
+    if not listed:
+        return HOLDS
+    return _GONE if evaluation.is_gone(before.check, before.object) else HOLDS
+
+
+def _is_quorate(view: MonitorView) -> bool:
+    """Whether what is not on the cluster's lists is really not there."""
+    membership = view.membership
+    return isinstance(membership, Known) and (membership.value.standalone or membership.value.quorate is True)
