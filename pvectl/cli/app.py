@@ -206,7 +206,7 @@ def _as_plugin(run: Run, words: list[str], message: str) -> int | None:
     if "monitor" not in words or _asked_format(run, words) != "nagios":
         return None
     from pvectl.cli import output
-    from pvectl.core import nagios
+    from pvectl.core.monitor import nagios
 
     failure = nagios.failure(message)
     with suppress(output.CannotPrint):

@@ -144,7 +144,7 @@ def _nobody_looks_here(run: Run, store: Store) -> tuple[str, ...]:
     from pvectl.cli.idle_run import LAST
     from pvectl.cli.kept import LastDecision
     from pvectl.cli.schedule_books import LEDGERS
-    from pvectl.core.ledger import Ledger
+    from pvectl.core.schedules.ledger import Ledger
     from pvectl.errors import BadState
     from pvectl.store import state_dir
 

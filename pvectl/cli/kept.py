@@ -9,14 +9,14 @@ from typing import TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pvectl.core import ledger as ledgers
-from pvectl.core import sequence
 from pvectl.core.evidence import NodeEvidence
 from pvectl.core.idle import GoOn, NodeDecision, NodeRecord, Now, Policy
-from pvectl.core.ledger import Ledger
 from pvectl.core.plan import Plan
-from pvectl.core.resuming import PlannedGuest
-from pvectl.core.schedule import Schedule
+from pvectl.core.schedules import ledger as ledgers
+from pvectl.core.schedules import sequence
+from pvectl.core.schedules.ledger import Ledger
+from pvectl.core.schedules.resuming import PlannedGuest
+from pvectl.core.schedules.schedule import Schedule
 
 
 class Case(Struct, frozen=True, kw_only=True):

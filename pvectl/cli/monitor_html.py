@@ -12,9 +12,9 @@ from pvectl.cli import standing
 from pvectl.cli.output import write_file
 from pvectl.cli.schedule_run import plan_of, stay_up_of
 from pvectl.cli.words import moment
-from pvectl.core.page.document import failed, page
-from pvectl.core.page.seen import Beside, IdleNode, Planned
-from pvectl.core.schedule import Occurrence, StayUp, awake_until, next_occurrence
+from pvectl.core.monitor.page.document import failed, page
+from pvectl.core.monitor.page.seen import Beside, IdleNode, Planned
+from pvectl.core.schedules.schedule import Occurrence, StayUp, awake_until, next_occurrence
 from pvectl.core.text import clean
 from pvectl.errors import CannotWrite, PvectlError, UsageError
 

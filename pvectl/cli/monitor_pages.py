@@ -11,18 +11,20 @@ from pvectl.cli import monitor_run
 from pvectl.cli.layout import Column, Table, Terminal, paint
 from pvectl.cli.output import CannotPrint, Report, write, write_file
 from pvectl.cli.sparks import sparks
-from pvectl.core import coverage as covering
-from pvectl.core import exposition, monitor_data, monitor_page, nagios
-from pvectl.core.finding import Severity
 from pvectl.core.model import Known
+from pvectl.core.monitor import coverage as covering
+from pvectl.core.monitor import data as monitor_data
+from pvectl.core.monitor import exposition, nagios
+from pvectl.core.monitor import lines as monitor_page
+from pvectl.core.monitor.finding import Severity
 from pvectl.core.text import clean
 from pvectl.errors import ExitCode, PvectlError
 
 if TYPE_CHECKING:
     from pvectl.cli.context import Run
     from pvectl.cli.monitor_run import Chosen, Looked
-    from pvectl.core.coverage import Row
-    from pvectl.core.monitor_page import Line, Page
+    from pvectl.core.monitor.coverage import Row
+    from pvectl.core.monitor.lines import Line, Page
 
 _STYLES = {Severity.OK: "good", Severity.WARNING: "warn", Severity.CRITICAL: "bad", Severity.UNKNOWN: "dim"}
 _WIDEST = 100

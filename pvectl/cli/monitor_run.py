@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, TypeVar
 from msgspec import Struct
 from msgspec.structs import fields, replace
 
-from pvectl.core import hysteresis
-from pvectl.core.checks.evaluation import Evaluation, evaluate
-from pvectl.core.checks.registry import CHECKS, chosen, wanted
-from pvectl.core.checks.settings import MonitorSettings
-from pvectl.core.idle_record import NodeRecord, Phase
-from pvectl.core.monitor_data import MonitorData, data
+from pvectl.core.idle.record import NodeRecord, Phase
+from pvectl.core.monitor import hysteresis
+from pvectl.core.monitor.checks.evaluation import Evaluation, evaluate
+from pvectl.core.monitor.checks.registry import CHECKS, chosen, wanted
+from pvectl.core.monitor.checks.settings import MonitorSettings
+from pvectl.core.monitor.data import MonitorData, data
 from pvectl.errors import Locked, PvectlError, UsageError
 from pvectl.observe.monitor import Asking, Memory, look
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from pvectl.core.when import ScheduleError, parse_zone
+from pvectl.core.schedules.when import ScheduleError, parse_zone
 from pvectl.errors import UsageError
 
 _LINK = "/etc/localtime"

@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from pvectl.cli.diary import StoredDiary
 from pvectl.cli.kept import KeptStep, KeptTurns, slim
 from pvectl.cli.schedule_told import Told, told_of
-from pvectl.core import ledger as ledgers
-from pvectl.core.ledger import LOOKBACK, Entry, Ledger, State
 from pvectl.core.plan import OutcomeStatus, Reason, Verdict
+from pvectl.core.schedules import ledger as ledgers
+from pvectl.core.schedules.ledger import LOOKBACK, Entry, Ledger, State
 from pvectl.errors import Locked
 
 if TYPE_CHECKING:

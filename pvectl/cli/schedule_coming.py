@@ -15,8 +15,8 @@ from pvectl.cli.output import Report
 from pvectl.cli.schedule_books import LEDGERS
 from pvectl.cli.schedule_run import chosen_of, fingerprint_of, plan_of, stay_up_of
 from pvectl.cli.words import span
-from pvectl.core.ledger import Ledger
-from pvectl.core.schedule import Occurrence, awake_until, next_occurrence
+from pvectl.core.schedules.ledger import Ledger
+from pvectl.core.schedules.schedule import Occurrence, awake_until, next_occurrence
 from pvectl.core.text import clean
 
 if TYPE_CHECKING:

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from pvectl.core import ledger as ledgers
-from pvectl.core import select, sequence
+from pvectl.core import select
 from pvectl.core.checkup import BUILT
 from pvectl.core.model import ClusterView, Known, Unknown
 from pvectl.core.plan import Reason, Verdict
-from pvectl.core.resuming import PlannedGuest
-from pvectl.core.scheduled import Scope, Surroundings
-from pvectl.core.sequence import Look
-from pvectl.core.stages import OnTimeout, Stage
+from pvectl.core.schedules import ledger as ledgers
+from pvectl.core.schedules import sequence
+from pvectl.core.schedules.resuming import PlannedGuest
+from pvectl.core.schedules.scheduled import Scope, Surroundings
+from pvectl.core.schedules.sequence import Look
+from pvectl.core.schedules.stages import OnTimeout, Stage
 from pvectl.errors import PvectlError
 
 if TYPE_CHECKING:

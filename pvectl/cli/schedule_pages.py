@@ -13,10 +13,10 @@ from pvectl.cli.kept import KeptStep, KeptTurns
 from pvectl.cli.layout import Column, Table
 from pvectl.cli.output import Problem, Report
 from pvectl.cli.words import moment, span
-from pvectl.core.ledger import State
 from pvectl.core.plan import OutcomeStatus, Reason, Verdict
-from pvectl.core.schedule import Occurrence
-from pvectl.core.stages import Standing
+from pvectl.core.schedules.ledger import State
+from pvectl.core.schedules.schedule import Occurrence
+from pvectl.core.schedules.stages import Standing
 from pvectl.core.text import clean
 from pvectl.errors import ExitCode, most_telling
 

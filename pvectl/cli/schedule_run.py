@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from pvectl.cli.kept import KeptStep
 from pvectl.cli.schedule_books import LEDGERS, REHEARSED, Books
 from pvectl.cli.schedule_told import Ran, Told, told_of
-from pvectl.core import ledger as ledgers
-from pvectl.core.ledger import Blocker, Entry, State, Step
 from pvectl.core.plan import Reason
-from pvectl.core.schedule import Schedule, StayUp
+from pvectl.core.schedules import ledger as ledgers
+from pvectl.core.schedules.ledger import Blocker, Entry, State, Step
+from pvectl.core.schedules.schedule import Schedule, StayUp
 from pvectl.core.text import clean
 from pvectl.errors import ConfigError, UsageError, WriteForbidden
 

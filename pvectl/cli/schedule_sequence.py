@@ -14,12 +14,12 @@ from pvectl.cli.schedule_eyes import Eyes
 from pvectl.cli.schedule_run import LOOK_S, Looking
 from pvectl.cli.schedule_told import Carried, Clash, Distrust, GuestTold, StageTold, Told, summary
 from pvectl.cli.schedule_waiting import seen_off
-from pvectl.core import ledger as ledgers
-from pvectl.core import sequence
-from pvectl.core.ledger import Entry, Ledger, State
 from pvectl.core.plan import Outcome, OutcomeStatus, Plan, Reason, Shutdown, Verdict
-from pvectl.core.sequence import Look, Turn
-from pvectl.core.stages import (
+from pvectl.core.schedules import ledger as ledgers
+from pvectl.core.schedules import sequence
+from pvectl.core.schedules.ledger import Entry, Ledger, State
+from pvectl.core.schedules.sequence import Look, Turn
+from pvectl.core.schedules.stages import (
     Abort,
     Finished,
     OnTimeout,

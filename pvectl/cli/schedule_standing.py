@@ -9,11 +9,11 @@ from msgspec import Struct
 
 from pvectl.cli.schedule_eyes import scope_of, whole_of
 from pvectl.cli.schedule_run import plan_of
-from pvectl.core import sequence
 from pvectl.core.model import Guest, Node
 from pvectl.core.plan import Reason, Verdict
-from pvectl.core.schedule import next_occurrence
-from pvectl.core.scheduled import Surroundings
+from pvectl.core.schedules import sequence
+from pvectl.core.schedules.schedule import next_occurrence
+from pvectl.core.schedules.scheduled import Surroundings
 from pvectl.core.text import clean
 from pvectl.errors import PvectlError
 

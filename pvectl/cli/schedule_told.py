@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from pvectl.core.ledger import Entry, State
 from pvectl.core.model import Guest
 from pvectl.core.plan import Decision, Outcome, Reason
-from pvectl.core.schedule import Occurrence
-from pvectl.core.stages import Abort, Standing
+from pvectl.core.schedules.ledger import Entry, State
+from pvectl.core.schedules.schedule import Occurrence
+from pvectl.core.schedules.stages import Abort, Standing
 from pvectl.errors import ExitCode, PvectlError
 
 if TYPE_CHECKING:

@@ -64,7 +64,7 @@ def of_guest(run: Run, guest: Guest) -> str | None:
 
 
 def _if_gone(run: Run, decided: NodeDecision) -> str:
-    from pvectl.core.idle_told import if_gone
+    from pvectl.core.idle.told import if_gone
 
     now = run.clock.now()
     words = if_gone(decided.blockers, decided.due, lambda when: moment(when, now))

@@ -40,7 +40,7 @@ def tags(context: Any, incomplete: str) -> Words:
 
 def checks(_context: Any, incomplete: str) -> Words:
     """The checks of the monitor; behind a comma as well. Nobody is asked."""
-    from pvectl.core.checks.registry import CHECKS
+    from pvectl.core.monitor.checks.registry import CHECKS
 
     done, comma, _ = incomplete.rpartition(",")
     return [(f"{done}{comma}{check.id}", check.title) for check in CHECKS.values()]

@@ -12,8 +12,8 @@ from pvectl.config.document import Entry, Mapping, Node, Scalar, Sequence
 from pvectl.config.durations import show_duration
 from pvectl.config.load import read_document
 from pvectl.config.problems import shown, shown_key
+from pvectl.core.schedules.when import ScheduleError, parse_time
 from pvectl.core.select import HIGHEST_VMID, LOWEST_VMID
-from pvectl.core.when import ScheduleError, parse_time
 from pvectl.errors import ConfigError
 
 _SCHEDULE = frozenset({"shutdown_time", "shutdown_order", "excluded_vms"})

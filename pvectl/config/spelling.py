@@ -213,7 +213,7 @@ def duration(scalar: Scalar) -> int:
 
 def time_of_day(scalar: Scalar) -> str:
     """`"22:30"`, in quotes: other YAML readers take a bare 22:30 for the number 1350."""
-    from pvectl.core.when import ScheduleError, parse_time
+    from pvectl.core.schedules.when import ScheduleError, parse_time
 
     try:
         parse_time(_number(scalar))
@@ -250,7 +250,7 @@ def selector(scalar: Scalar) -> str:
 
 def days(text: str) -> str:
     """`mon-fri`, `sat`, `daily`: as it was written, once it is known to name days."""
-    from pvectl.core.when import ScheduleError, parse_days
+    from pvectl.core.schedules.when import ScheduleError, parse_days
 
     try:
         parse_days(text)
@@ -260,7 +260,7 @@ def days(text: str) -> str:
 
 
 def time_zone(text: str) -> str:
-    from pvectl.core.when import ScheduleError, parse_zone
+    from pvectl.core.schedules.when import ScheduleError, parse_zone
 
     try:
         return parse_zone(text)

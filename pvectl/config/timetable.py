@@ -55,7 +55,7 @@ def of_window(given: Mapping[str, object]) -> Iterator[Remark]:
         return
     if duration + _LARGEST_CHANGE_S <= _DAY_S:
         return
-    from pvectl.core.schedule import Schedule, overlaps
+    from pvectl.core.schedules.schedule import Schedule, overlaps
 
     overlap = overlaps(Schedule(name="it", days=days, at=(start,), tz=tz, deadline=duration))
     if overlap is not None:
@@ -86,7 +86,7 @@ def _of_times(given: Mapping[str, object]) -> Iterator[Remark]:
             return
     if not isinstance(tz, str) or not isinstance(deadline, int) or deadline + _LARGEST_CHANGE_S <= _least_distance(at):
         return
-    from pvectl.core.schedule import Schedule, overlaps
+    from pvectl.core.schedules.schedule import Schedule, overlaps
 
     overlap = overlaps(Schedule(name="it", days=days, at=at, tz=tz, deadline=deadline))
     if overlap is not None:
@@ -128,7 +128,7 @@ def _of_reach(key: str, who: str, own: Selection, wanted: Selection | None, excl
 def _of_guests_twice(stages: Sequence[StageEntry], asked: Sequence[Selection]) -> Iterator[Remark]:
     if len(stages) < 2:
         return
-    from pvectl.core.stages import sure_clash
+    from pvectl.core.schedules.stages import sure_clash
 
     for (one, mine), (other, theirs) in combinations(enumerate(asked), 2):
         clash = sure_clash(mine, theirs)

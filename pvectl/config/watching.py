@@ -24,7 +24,7 @@ def of_monitor(given: Mapping[str, object]) -> Iterator[Remark]:
 
 def _unknown(key: str, pattern: str) -> Iterator[Remark]:
     # many checks, and only a file that names one needs them
-    from pvectl.core.checks.registry import IDS
+    from pvectl.core.monitor.checks.registry import IDS
 
     check = pattern.partition("/")[0]
     if any(fnmatchcase(id_, check) for id_ in IDS):

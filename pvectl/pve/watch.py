@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pvectl.core.model import Guest
-from pvectl.core.monitored import (
+from pvectl.core.monitor.monitored import (
     BackupJob,
     BackupVolume,
     Ceph,

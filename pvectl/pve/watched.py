@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from pvectl.core.monitored import (
+from pvectl.core.monitor.monitored import (
     BackupJob,
     BackupVolume,
     Ceph,

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
@@ -26,7 +26,7 @@ from pvectl.cli.context import Run
 from pvectl.cli.idle_run import RECORDS
 from pvectl.cli.sparks import sparks
 from pvectl.clock import SystemClock
-from pvectl.core.idle_record import NodeRecord, Phase
+from pvectl.core.idle.record import NodeRecord, Phase
 from pvectl.store import open_to_write
 from tests.cli.conftest import Connect
 from tests.support.commands import Ended, Home

@@ -9,8 +9,8 @@ import pytest
 from pvectl.config.load import ConfigProblems, load_jobs
 from pvectl.config.schema import Monitor
 from pvectl.config.schema.monitoring import settings_of
-from pvectl.core.checks.settings import MonitorSettings
-from pvectl.core.finding import Levels
+from pvectl.core.monitor.checks.settings import MonitorSettings
+from pvectl.core.monitor.finding import Levels
 from tests.config.folders import write
 
 
@@ -79,6 +79,6 @@ def test_what_nothing_can_be_meant_by_is_refused_where_it_stands(
 
 
 def test_the_example_shows_the_defaults(tmp_path: Path) -> None:
-    from pvectl.config.installing import example_text
+    from pvectl.config.places import example_text
 
     assert monitor(tmp_path, example_text("pvectl.example.yml")) == Monitor()

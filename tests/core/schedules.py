@@ -7,8 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pvectl.core.schedule import Schedule
-from pvectl.core.when import DAYS
+from pvectl.core.schedules.schedule import Schedule
+from pvectl.core.schedules.when import DAYS
 
 ZONES = (
     "Europe/Berlin",

@@ -9,13 +9,13 @@ from typing import NamedTuple
 import pytest
 from msgspec import structs
 
-from pvectl.core import credit, idle, remembering
-from pvectl.core.credit import Break
 from pvectl.core.evidence import NodeEvidence
-from pvectl.core.idle import Blocker, NodeRecord, Now, Phase, Policy, Step
-from pvectl.core.idle_record import OffMark
+from pvectl.core.idle import Blocker, NodeRecord, Now, Phase, Policy, Step, credit, remembering
+from pvectl.core.idle import deciding as idle
+from pvectl.core.idle.credit import Break
+from pvectl.core.idle.record import OffMark
+from pvectl.core.idle.vetoes import Case, history
 from pvectl.core.plan import OutcomeStatus, PowerOutcome, Reason, SwitchOff, Verdict
-from pvectl.core.vetoes import Case, history
 from tests.core.idle_cases import BOOT, REFUSED, UPTIME, WALL, evidence, tagged, task, untagged
 
 GRACE, NOTICE, GAP, TICK = 1200, 300, 600, 300

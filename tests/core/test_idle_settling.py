@@ -8,7 +8,7 @@ from msgspec import structs
 
 from pvectl.core import idle
 from pvectl.core.idle import NodeRecord, Phase, StoppedByUs
-from pvectl.core.idle_record import OffMark
+from pvectl.core.idle.record import OffMark
 from pvectl.core.plan import Outcome, OutcomeStatus, PowerOutcome, Reason, SetTags, Shutdown, SwitchOff, Verdict
 from tests.core.idle_cases import BOOT, BOOTTIME, POLICY, REFUSED, WALL, Watch, about_to_act, tagged, task, untagged
 

@@ -24,7 +24,7 @@ from pvectl.core.evidence import (
     Whereabouts,
 )
 from pvectl.core.idle import NodeRecord, Now, Phase, Policy, Step, WakeProof
-from pvectl.core.idle_record import Blocker
+from pvectl.core.idle.record import Blocker
 from pvectl.core.model import BlindSpot, Guest, Unknown
 from pvectl.core.plan import Reason, Verdict
 from tests.core.idle_cases import (

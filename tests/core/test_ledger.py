@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from pvectl.core.ledger import (
+from pvectl.core.plan import OutcomeStatus, Reason
+from pvectl.core.schedules.ledger import (
     Blocker,
     Entry,
     Ledger,
@@ -23,9 +24,8 @@ from pvectl.core.ledger import (
     recorded,
     step,
 )
-from pvectl.core.plan import OutcomeStatus, Reason
-from pvectl.core.resuming import PlannedGuest
-from pvectl.core.schedule import Schedule, StayUp
+from pvectl.core.schedules.resuming import PlannedGuest
+from pvectl.core.schedules.schedule import Schedule, StayUp
 from tests.core.schedules import schedule, utc
 
 AT = utc("2026-11-21 21:30")

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from pvectl.core.ledger import Blocker, Entry, Ledger, State, claim, finish, recorded, step
 from pvectl.core.plan import Reason
-from pvectl.core.schedule import Schedule, occurrences
+from pvectl.core.schedules.ledger import Blocker, Entry, Ledger, State, claim, finish, recorded, step
+from pvectl.core.schedules.schedule import Schedule, occurrences
 from tests.core.schedules import CHANGES, schedule, schedules, utc
 
 BLOCK = Blocker(reason=Reason.HELD, detail="a hold")

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pvectl.core.ledger import reason_to_distrust_clock
 from pvectl.core.model import Guest, Known, Unknown
 from pvectl.core.plan import OutcomeStatus, Reason, Verdict
-from pvectl.core.resuming import PlannedGuest, reason_to_leave
+from pvectl.core.schedules.ledger import reason_to_distrust_clock
+from pvectl.core.schedules.resuming import PlannedGuest, reason_to_leave
 from tests.core.guests import guest
 from tests.core.schedules import utc
 

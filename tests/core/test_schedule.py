@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pvectl.core.schedule import Occurrence, Schedule, StayUp, awake_until, latest_occurrence, next_occurrence, occurrences
-from pvectl.core.when import ScheduleError
+from pvectl.core.schedules.schedule import Occurrence, Schedule, StayUp, awake_until, latest_occurrence, next_occurrence, occurrences
+from pvectl.core.schedules.when import ScheduleError
 from tests.core.schedules import ZONES, schedule, utc
 
 TABLE = Path(__file__).with_name("dst_table.txt")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pvectl.core.schedule import Schedule, next_occurrence, overlaps
+from pvectl.core.schedules.schedule import Schedule, next_occurrence, overlaps
 from tests.core.schedules import moments, schedule, schedules
 
 DAY, WEEK = 86_400, 604_800

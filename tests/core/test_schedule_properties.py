@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 
-from pvectl.core.schedule import Occurrence, Schedule, latest_occurrence, next_occurrence, occurrences
-from pvectl.core.when import DAYS, parse_days
+from pvectl.core.schedules.schedule import Occurrence, Schedule, latest_occurrence, next_occurrence, occurrences
+from pvectl.core.schedules.when import DAYS, parse_days
 from tests.core.schedules import CHANGES, moments, schedule, schedules, utc
 
 SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pvectl.core.hold import Hold
 from pvectl.core.model import Guest, Node
 from pvectl.core.plan import Decision, Reason, Shutdown, Verdict
-from pvectl.core.scheduled import Chosen, Scope, Surroundings, choose
+from pvectl.core.schedules.scheduled import Chosen, Scope, Surroundings, choose
 from pvectl.core.select import Selection, parse
 from tests.core.guests import NODES, guest, guests
 from tests.core.schedules import utc

@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pvectl.core.ledger import State
 from pvectl.core.plan import Decision, Outcome, OutcomeStatus, Reason, Shutdown, Verdict
-from pvectl.core.select import parse
-from pvectl.core.stages import (
+from pvectl.core.schedules.ledger import State
+from pvectl.core.schedules.stages import (
     Abort,
     Finished,
     Move,
@@ -25,7 +24,8 @@ from pvectl.core.stages import (
     standing,
     sure_clash,
 )
-from pvectl.core.when import ScheduleError
+from pvectl.core.schedules.when import ScheduleError
+from pvectl.core.select import parse
 from tests.core.guests import guest
 from tests.core.schedules import utc
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pvectl.core.when import DAY_WORDS, DAYS, ScheduleError, parse_days, parse_time, parse_times, parse_zone
+from pvectl.core.schedules.when import DAY_WORDS, DAYS, ScheduleError, parse_days, parse_time, parse_times, parse_zone
 
 
 @pytest.mark.parametrize(

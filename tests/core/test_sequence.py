@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from pvectl.core import sequence
 from pvectl.core.hold import Hold
 from pvectl.core.model import Guest, Node
 from pvectl.core.plan import OutcomeStatus, Reason, Shutdown, Verdict
-from pvectl.core.resuming import PlannedGuest
-from pvectl.core.scheduled import Scope, Surroundings
+from pvectl.core.schedules import sequence
+from pvectl.core.schedules.resuming import PlannedGuest
+from pvectl.core.schedules.scheduled import Scope, Surroundings
+from pvectl.core.schedules.sequence import Look, Turn
+from pvectl.core.schedules.stages import Standing
 from pvectl.core.select import Picked
-from pvectl.core.sequence import Look, Turn
-from pvectl.core.stages import Standing
 from tests.core.guests import guest
 
 THEN = datetime(2026, 12, 1, 22, 0, tzinfo=UTC)

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from pvectl.core.checks.evaluation import Evaluation, evaluate
-from pvectl.core.checks.registry import wanted
-from pvectl.core.checks.settings import MonitorSettings
-from pvectl.core.finding import Severity
 from pvectl.core.model import Known, Unknown
-from pvectl.core.monitored import MonitorView
+from pvectl.core.monitor.checks.evaluation import Evaluation, evaluate
+from pvectl.core.monitor.checks.registry import wanted
+from pvectl.core.monitor.checks.settings import MonitorSettings
+from pvectl.core.monitor.finding import Severity
+from pvectl.core.monitor.monitored import MonitorView
 from pvectl.errors import AuthenticationFailed, Unavailable
 from pvectl.observe.monitor import Asking, Memory, look
 from pvectl.sim.wire import Request

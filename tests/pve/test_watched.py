@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pvectl.core.monitored import GuestDisk, Replication
+from pvectl.core.monitor.monitored import GuestDisk, Replication
 from pvectl.errors import ProtocolError
 from pvectl.pve import watched
 from tests.contract.recordings import all_recordings

@@ -9,8 +9,8 @@ from msgspec import Meta, Struct, field
 from msgspec.structs import fields, replace
 
 from pvectl.config.schema.kinds import Duration
-from pvectl.core.checks.settings import MonitorSettings, Override, Thresholds
-from pvectl.core.finding import Levels
+from pvectl.core.monitor.checks.settings import MonitorSettings, Override, Thresholds
+from pvectl.core.monitor.finding import Levels
 
 Word = Annotated[str, Meta(min_length=1)]
 CheckPattern = Annotated[str, Meta(description="A check's id, with * and ? as wildcards.", min_length=1, examples=["node.swap"])]

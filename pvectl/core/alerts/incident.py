@@ -10,7 +10,7 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pvectl.core.finding import Finding, Severity
+from pvectl.core.monitor.finding import Finding, Severity
 
 _LONGEST_TIMELINE = 20
 _BLIND = "#blind"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pvectl.core.alerts.incident import ACTIVE, Incident
-from pvectl.core.finding import Severity
+from pvectl.core.monitor.finding import Severity
 
 _QUORUM = "cluster.quorum"
 _OFFLINE = "node.offline"

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from pvectl.core.alerts.incident import Incident, Phase, Records, began, noted
 from pvectl.core.alerts.observing import Look, Seen
 from pvectl.core.alerts.rules import Rules, Treatment
-from pvectl.core.finding import Finding
+from pvectl.core.monitor.finding import Finding
 
 _GAPS = 5
 _USUAL = 3

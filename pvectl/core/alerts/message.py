@@ -12,7 +12,7 @@ from msgspec import Struct
 from pvectl.core.alerts.incident import Kind
 from pvectl.core.alerts.notification import Notification, Story
 from pvectl.core.amounts import many, span
-from pvectl.core.finding import Severity
+from pvectl.core.monitor.finding import Severity
 from pvectl.core.text import clean
 
 LONGEST_SUBJECT = 78

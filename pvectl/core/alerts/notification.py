@@ -8,7 +8,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from pvectl.core.alerts.incident import URGENCY, Incident, Kind, digest_of
-from pvectl.core.finding import Finding, Severity
+from pvectl.core.monitor.finding import Finding, Severity
 
 _URGENT_FIRST = (Severity.CRITICAL, Severity.WARNING, Severity.UNKNOWN, Severity.OK)
 

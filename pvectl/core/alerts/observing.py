@@ -9,12 +9,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pvectl.core.alerts.incident import Incident, Phase, name_of
-from pvectl.core.checks.check import Verdict
-from pvectl.core.checks.evaluation import Evaluation
-from pvectl.core.checks.look import COVERAGE
-from pvectl.core.finding import Evidence, Finding, Severity
 from pvectl.core.model import Known
-from pvectl.core.monitored import MonitorView
+from pvectl.core.monitor.checks.check import Verdict
+from pvectl.core.monitor.checks.evaluation import Evaluation
+from pvectl.core.monitor.checks.look import COVERAGE
+from pvectl.core.monitor.finding import Evidence, Finding, Severity
+from pvectl.core.monitor.monitored import MonitorView
 
 _BAD = (Severity.WARNING, Severity.CRITICAL)
 API = "api"

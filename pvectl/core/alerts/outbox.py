@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from pvectl.core.alerts.incident import Kind
 from pvectl.core.alerts.notification import Notification, Story, about, digest, urgency
-from pvectl.core.monitored import Delivery
+from pvectl.core.monitor.monitored import Delivery
 
 GIVE_UP_AFTER = timedelta(days=3)
 DEAD_KEPT = timedelta(days=30)

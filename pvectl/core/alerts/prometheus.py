@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 
 from pvectl.core.alerts.rules import Rule, Rules, fits_check, usual_hold
-from pvectl.core.checks.look import COVERAGE
-from pvectl.core.checks.registry import CHECKS, IDS
-from pvectl.core.finding import Severity
+from pvectl.core.monitor.checks.look import COVERAGE
+from pvectl.core.monitor.checks.registry import CHECKS, IDS
+from pvectl.core.monitor.finding import Severity
 
 _CODES = (("critical", 2), ("warning", 1))
 _NOT_SEEN = 15 * 60

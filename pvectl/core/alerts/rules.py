@@ -10,8 +10,8 @@ from msgspec import Meta, Struct, field
 
 from pvectl.core import tags
 from pvectl.core.alerts.incident import URGENCY
-from pvectl.core.checks.registry import CHECKS
-from pvectl.core.finding import Finding, Severity
+from pvectl.core.monitor.checks.registry import CHECKS
+from pvectl.core.monitor.finding import Finding, Severity
 
 _MINUTE = 60
 _HOUR = 60 * _MINUTE

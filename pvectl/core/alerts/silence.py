@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from pvectl.core.alerts.rules import fits_check, is_about
-from pvectl.core.checks.evaluation import Evaluation
-from pvectl.core.finding import Finding
 from pvectl.core.model import Known
+from pvectl.core.monitor.checks.evaluation import Evaluation
+from pvectl.core.monitor.finding import Finding
 
 LONGEST = timedelta(days=30)
 # text of pve-ha-manager PVE/API2/HA/Status.pm about a node's local manager

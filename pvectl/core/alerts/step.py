@@ -17,7 +17,7 @@ from pvectl.core.alerts.observing import observed
 from pvectl.core.alerts.rules import Book, Rules, Treatment
 from pvectl.core.alerts.silence import Quiet, Silence
 from pvectl.core.alerts.telling import Explained, Explanation, Why, still_to_tell, told, unfuture
-from pvectl.core.checks.evaluation import Evaluation
+from pvectl.core.monitor.checks.evaluation import Evaluation
 
 
 def step(

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from pvectl.core.alerts.incident import URGENCY, Incident, Kind, Phase, Records, Told, is_acknowledged, noted
 from pvectl.core.alerts.notification import Notification, Story
 from pvectl.core.alerts.rules import Treatment
-from pvectl.core.finding import Severity
+from pvectl.core.monitor.finding import Severity
 
 
 class Why(StrEnum):

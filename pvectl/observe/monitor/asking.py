@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
-from pvectl.core.checks.sources import SOURCES, missing
 from pvectl.core.model import Known, Unknown
+from pvectl.core.monitor.checks.sources import SOURCES, missing
 from pvectl.errors import DeadlineExceeded, NodeUnreachable, PermissionDenied, PvectlError
 from pvectl.observe.answers import UNANSWERED, unanswered
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from pvectl.clock import Clock
-    from pvectl.core.monitored import Fact
+    from pvectl.core.monitor.monitored import Fact
     from pvectl.core.permits import Rights
     from pvectl.pve.client import ProxmoxClient
 

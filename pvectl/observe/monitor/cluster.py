@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from pvectl.core import permits
-from pvectl.core.checks.sources import SOURCES, missing, paths_to_ask
 from pvectl.core.model import BlindSpot, Known, Unknown
-from pvectl.core.monitored import NOT_ASKED, Ceph, Listing, Membership
+from pvectl.core.monitor.checks.sources import SOURCES, missing, paths_to_ask
+from pvectl.core.monitor.monitored import NOT_ASKED, Ceph, Listing, Membership
 from pvectl.errors import ApiRefusal, AuthenticationFailed, PvectlError, Unavailable
 from pvectl.observe.monitor.memory import ClusterSlow, is_due
 from pvectl.observe.proof import held_rights, sight_of
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from pvectl.core.evidence import Task
-    from pvectl.core.monitored import Fact
+    from pvectl.core.monitor.monitored import Fact
     from pvectl.core.permits import Rights
     from pvectl.observe.monitor.asking import Asked, Asker
     from pvectl.pve.client import Resources

@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pvectl.core.model import Known, Unknown
-from pvectl.core.monitored import GuestFacts, MonitorView, Remembered, StorageFacts
+from pvectl.core.monitor.monitored import GuestFacts, MonitorView, Remembered, StorageFacts
 from pvectl.observe.monitor import cluster, memory, nodes, stores
 from pvectl.observe.monitor.asking import Asker
 from pvectl.observe.monitor.memory import ClusterSlow, GuestsSlow, Memory, NodesSlow, Seen, StoragesSlow
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from pvectl.clock import Clock
-    from pvectl.core.monitored import NodeFacts
+    from pvectl.core.monitor.monitored import NodeFacts
     from pvectl.observe.monitor.cluster import Quick
     from pvectl.observe.monitor.nodes import NodeLook
     from pvectl.pve.client import ProxmoxClient
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Asking(Struct, frozen=True, kw_only=True):
     """What is to be looked at, and how closely; times in seconds.
 
-    `wanted` names the sources (`pvectl.core.checks.registry.wanted`), `slow_every` is how long a slow answer is good for, `slow_for` what
+    `wanted` names the sources (`checks.registry.wanted`), `slow_every` is how long a slow answer is good for, `slow_for` what
     slow answers may cost one run, `tell_for` how long a task that ended is told. `off` are the nodes pvectl switched off itself.
     """
 

@@ -10,10 +10,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pvectl.core.evidence import HaStatus
-from pvectl.core.finding import Severity
 from pvectl.core.model import BlindSpot, Known, Unknown
-from pvectl.core.monitored import NOT_ASKED, BackupJob, GuestFacts, Listing, LockSeen, NodeFacts, Release, StorageFacts
-from pvectl.core.task_cursor import TaskCursor
+from pvectl.core.monitor.finding import Severity
+from pvectl.core.monitor.monitored import NOT_ASKED, BackupJob, GuestFacts, Listing, LockSeen, NodeFacts, Release, StorageFacts
+from pvectl.core.monitor.task_cursor import TaskCursor
 
 T = TypeVar("T")
 Fact: TypeAlias = Known[T] | Unknown

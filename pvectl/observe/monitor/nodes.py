@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pvectl.core import task_cursor
 from pvectl.core.model import Known, Unknown
-from pvectl.core.monitored import ClockReading, NodeFacts, TaskLog
-from pvectl.core.task_cursor import TaskCursor
+from pvectl.core.monitor import task_cursor
+from pvectl.core.monitor.monitored import ClockReading, NodeFacts, TaskLog
+from pvectl.core.monitor.task_cursor import TaskCursor
 from pvectl.observe.monitor.memory import is_due, kept
 
 if TYPE_CHECKING:
     from pvectl.core.evidence import Task
-    from pvectl.core.monitored import Fact
+    from pvectl.core.monitor.monitored import Fact
     from pvectl.observe.monitor.asking import Asked, Asker
 
 SLOW = ("pressure", "disks", "zfs", "thin_pools", "certificates", "subscription", "updates")

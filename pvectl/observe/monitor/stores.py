@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pvectl.core.checks.storages import WORTH_A_FORECAST, fullness
 from pvectl.core.model import Guest, Known, Storage, Unknown
-from pvectl.core.monitored import NOT_ASKED, GuestFacts, Listing, StorageFacts, storage_object
+from pvectl.core.monitor.checks.storages import WORTH_A_FORECAST, fullness
+from pvectl.core.monitor.monitored import NOT_ASKED, GuestFacts, Listing, StorageFacts, storage_object
 from pvectl.observe.monitor.memory import is_due
 
 if TYPE_CHECKING:

@@ -14,14 +14,14 @@ from pvectl.core.alerts.rules import Rules
 from pvectl.core.alerts.silence import Silence
 from pvectl.core.alerts.step import step
 from pvectl.core.alerts.telling import Explanation, delivered
-from pvectl.core.checks.check import Verdict
-from pvectl.core.checks.evaluation import Evaluation
-from pvectl.core.checks.look import Blind
-from pvectl.core.checks.registry import CHECKS
 from pvectl.core.evidence import HaStatus
-from pvectl.core.finding import Finding, Severity, Subject
 from pvectl.core.model import Known
-from pvectl.core.monitored import Membership, MonitorView
+from pvectl.core.monitor.checks.check import Verdict
+from pvectl.core.monitor.checks.evaluation import Evaluation
+from pvectl.core.monitor.checks.look import Blind
+from pvectl.core.monitor.checks.registry import CHECKS
+from pvectl.core.monitor.finding import Finding, Severity, Subject
+from pvectl.core.monitor.monitored import Membership, MonitorView
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 RULES = Rules(cluster="lab", receivers=("mail",))

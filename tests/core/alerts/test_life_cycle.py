@@ -12,8 +12,8 @@ from pvectl.core.alerts.incident import Kind, Phase, Records, changed, find, nam
 from pvectl.core.alerts.notification import about, story
 from pvectl.core.alerts.rules import Repeat, Rule, Rules
 from pvectl.core.alerts.telling import Why, delivered
-from pvectl.core.checks.evaluation import Evaluation
-from pvectl.core.finding import NO_LEVELS, Severity
+from pvectl.core.monitor.checks.evaluation import Evaluation
+from pvectl.core.monitor.finding import NO_LEVELS, Severity
 from tests.core.alerts.runs import BAD, CRITICAL, DARK, FINE, NODE_DOWN, NOW, OK, RULES, UNKNOWN, WARNING, Runs, bad, saw, view
 
 F, R, O = Kind.FIRING, Kind.REPEAT, Kind.RESOLVED  # noqa: E741

@@ -22,9 +22,9 @@ from pvectl.core.alerts.rules import Rules
 from pvectl.core.alerts.silence import Silence
 from pvectl.core.alerts.step import step
 from pvectl.core.alerts.telling import delivered, given_up
-from pvectl.core.checks.evaluation import Evaluation
-from pvectl.core.checks.registry import CHECKS
-from pvectl.core.finding import Finding
+from pvectl.core.monitor.checks.evaluation import Evaluation
+from pvectl.core.monitor.checks.registry import CHECKS
+from pvectl.core.monitor.finding import Finding
 from tests.core.alerts.runs import CRITICAL, NOW, UNKNOWN, WARNING, bad, saw
 
 OBJECTS = (("disk.smart", "disk/pve1/sda"), ("backup.age", "guest/100"), ("storage.usage", "storage/nfs"), ("node.offline", "node/pve9"))

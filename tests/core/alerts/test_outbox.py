@@ -12,7 +12,7 @@ from pvectl.core.alerts import outbox
 from pvectl.core.alerts.incident import Kind, began
 from pvectl.core.alerts.notification import Notification, about, digest, notice, story, urgency
 from pvectl.core.alerts.outbox import Answer, Channel, Limit, Result, Row, State
-from pvectl.core.finding import Severity
+from pvectl.core.monitor.finding import Severity
 from tests.core.alerts.runs import CRITICAL, NOW, WARNING, bad
 
 LIMITS = {"mail": Limit(), "chat": Limit()}

@@ -10,7 +10,7 @@ import yaml
 
 from pvectl.core.alerts.prometheus import rule_file
 from pvectl.core.alerts.rules import Rule, Rules
-from pvectl.core.checks.registry import CHECKS, IDS
+from pvectl.core.monitor.checks.registry import CHECKS, IDS
 from tests.core.alerts.runs import RULES
 
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from pvectl.core.alerts.rules import Book, Repeat, Rule, Rules, misnamed
-from pvectl.core.finding import Finding, Severity
+from pvectl.core.monitor.finding import Finding, Severity
 from tests.core.alerts.runs import CRITICAL, UNKNOWN, WARNING, bad
 
 ALL = Rules(receivers=("mail", "chat"))

@@ -13,9 +13,9 @@ from pvectl.core.alerts.observing import unreachable, watched
 from pvectl.core.alerts.rules import Rule, Rules
 from pvectl.core.alerts.silence import LONGEST, Silence, maintained, problem_of
 from pvectl.core.alerts.telling import Why, given_up
-from pvectl.core.checks.evaluation import Evaluation
-from pvectl.core.finding import Finding
 from pvectl.core.model import Unknown
+from pvectl.core.monitor.checks.evaluation import Evaluation
+from pvectl.core.monitor.finding import Finding
 from tests.core.alerts.runs import BAD, CRITICAL, FINE, NODE_DOWN, NOW, RULES, UNKNOWN, WARNING, Runs, bad, saw, view
 
 F, R, O = Kind.FIRING, Kind.REPEAT, Kind.RESOLVED  # noqa: E741

@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pvectl.core.checks.evaluation import Evaluation, evaluate
-from pvectl.core.checks.settings import MonitorSettings
 from pvectl.core.evidence import HaService, HaStatus, Task
-from pvectl.core.finding import Finding
 from pvectl.core.model import Guest, Known, Node, Storage
-from pvectl.core.monitored import (
+from pvectl.core.monitor.checks.evaluation import Evaluation, evaluate
+from pvectl.core.monitor.checks.settings import MonitorSettings
+from pvectl.core.monitor.finding import Finding
+from pvectl.core.monitor.monitored import (
     BackupJob,
     BackupVolume,
     Ceph,

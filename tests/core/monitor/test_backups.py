@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from pvectl.core.checks.backup_truth import BackupTruth, backups
-from pvectl.core.checks.evaluation import evaluate
-from pvectl.core.checks.look import Look
-from pvectl.core.checks.settings import MonitorSettings
 from pvectl.core.model import Unknown
-from pvectl.core.monitored import BackupJob, BackupVolume, GuestDisk, GuestSettings, MonitorView
+from pvectl.core.monitor.checks.backup_truth import BackupTruth, backups
+from pvectl.core.monitor.checks.evaluation import evaluate
+from pvectl.core.monitor.checks.look import Look
+from pvectl.core.monitor.checks.settings import MonitorSettings
+from pvectl.core.monitor.monitored import BackupJob, BackupVolume, GuestDisk, GuestSettings, MonitorView
 from tests.core.monitor import troubles
 from tests.core.monitor.cluster import NOW, ago, changed_guest, found, judged, known, listing, relisted
 from tests.core.monitor.troubles import WHOLE, backup

@@ -8,14 +8,14 @@ import msgspec.json
 import pytest
 from msgspec.structs import replace
 
-from pvectl.core import coverage
-from pvectl.core.checks import sources
-from pvectl.core.checks.evaluation import evaluate
-from pvectl.core.checks.sources import lacking, mends_of
-from pvectl.core.coverage import Row
-from pvectl.core.finding import Finding, Severity
 from pvectl.core.model import BlindSpot, Unknown
-from pvectl.core.monitored import NOT_ASKED, GuestFacts, MonitorView, readings
+from pvectl.core.monitor import coverage
+from pvectl.core.monitor.checks import sources
+from pvectl.core.monitor.checks.evaluation import evaluate
+from pvectl.core.monitor.checks.sources import lacking, mends_of
+from pvectl.core.monitor.coverage import Row
+from pvectl.core.monitor.finding import Finding, Severity
+from pvectl.core.monitor.monitored import NOT_ASKED, GuestFacts, MonitorView, readings
 from pvectl.core.permits import Rights
 from tests.core.monitor.cluster import AUDITOR, BACKUP_SIGHT, EVERYTHING, PATHS, changed_guest, changed_node, found, judged, known
 from tests.core.monitor.troubles import TROUBLES, WHOLE

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from pvectl.core.evidence import HaService
 from pvectl.core.model import Unknown
-from pvectl.core.monitored import (
+from pvectl.core.monitor.monitored import (
     Ceph,
     CephCheck,
     Delivery,

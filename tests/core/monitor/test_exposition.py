@@ -9,11 +9,11 @@ import pytest
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
-from pvectl.core import exposition
-from pvectl.core.checks.evaluation import evaluate
 from pvectl.core.model import Unknown
-from pvectl.core.monitored import Delivery, Disk, Membership, MonitorView, Remembered, Subscription
-from pvectl.core.series import Series, series, shown, written
+from pvectl.core.monitor import exposition
+from pvectl.core.monitor.checks.evaluation import evaluate
+from pvectl.core.monitor.monitored import Delivery, Disk, Membership, MonitorView, Remembered, Subscription
+from pvectl.core.monitor.series import Series, series, shown, written
 from tests.core.monitor import troubles
 from tests.core.monitor.cluster import EPOCH, GIB, NOW, ago, changed_node, known, members, relisted, relisted_node
 from tests.core.monitor.troubles import SOME_QUICKLY, WHOLE, Trouble

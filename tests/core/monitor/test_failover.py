@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from pvectl.core.checks.failover import Failover, without
-from pvectl.core.checks.look import Look
-from pvectl.core.checks.settings import MonitorSettings
 from pvectl.core.model import Unknown
-from pvectl.core.monitored import GuestDisk, GuestFacts, GuestSettings, MonitorView
+from pvectl.core.monitor.checks.failover import Failover, without
+from pvectl.core.monitor.checks.look import Look
+from pvectl.core.monitor.checks.settings import MonitorSettings
+from pvectl.core.monitor.monitored import GuestDisk, GuestFacts, GuestSettings, MonitorView
 from tests.core.monitor import troubles
 from tests.core.monitor.cluster import (
     GIB,

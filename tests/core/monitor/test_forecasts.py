@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from pvectl.core.checks import trend
-from pvectl.core.checks.cadence import longest_gap
-from pvectl.core.monitored import Sample
+from pvectl.core.monitor.checks import trend
+from pvectl.core.monitor.checks.cadence import longest_gap
+from pvectl.core.monitor.monitored import Sample
 from tests.core.monitor import troubles
 from tests.core.monitor.cluster import EPOCH, GIB, found, judged, known, month, relisted_storage
 from tests.core.monitor.troubles import WHOLE, filling, nfs

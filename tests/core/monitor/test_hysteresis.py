@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from pvectl.core import hysteresis
-from pvectl.core.checks.evaluation import Evaluation, evaluate
-from pvectl.core.finding import Severity
+from pvectl.core.monitor import hysteresis
+from pvectl.core.monitor.checks.evaluation import Evaluation, evaluate
+from pvectl.core.monitor.finding import Severity
 from tests.core.monitor.cluster import GIB, relisted_node, relisted_storage, whole
 
 CPU, NFS = "node.cpu/node/pve1", "storage.usage/storage/nfs"

@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from pvectl.core.checks.locks import at_work
 from pvectl.core.model import Unknown
-from pvectl.core.monitored import Remembered
+from pvectl.core.monitor.checks.locks import at_work
+from pvectl.core.monitor.monitored import Remembered
 from tests.core.monitor.cluster import changed_guest, found, guest, judged, relisted, task
 from tests.core.monitor.troubles import WHOLE, locked
 

@@ -10,12 +10,13 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from pvectl.core import monitor_data, monitor_page
-from pvectl.core.checks.evaluation import evaluate
-from pvectl.core.checks.settings import MonitorSettings
-from pvectl.core.finding import Severity
 from pvectl.core.model import Unknown
-from pvectl.core.monitored import CephCheck, GuestFacts, MonitorView, Remembered
+from pvectl.core.monitor import data as monitor_data
+from pvectl.core.monitor import lines as monitor_page
+from pvectl.core.monitor.checks.evaluation import evaluate
+from pvectl.core.monitor.checks.settings import MonitorSettings
+from pvectl.core.monitor.finding import Severity
+from pvectl.core.monitor.monitored import CephCheck, GuestFacts, MonitorView, Remembered
 from tests.core.monitor import troubles
 from tests.core.monitor.cluster import (
     EVERYTHING,

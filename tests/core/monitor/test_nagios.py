@@ -8,11 +8,11 @@ import nagiosplugin  # type: ignore[import-untyped]
 import pytest
 from msgspec.structs import replace
 
-from pvectl.core import nagios
-from pvectl.core.checks.evaluation import Evaluation, evaluate
-from pvectl.core.finding import Finding, Levels, Severity, Unit
 from pvectl.core.model import Storage, Unknown
-from pvectl.core.monitored import MonitorView
+from pvectl.core.monitor import nagios
+from pvectl.core.monitor.checks.evaluation import Evaluation, evaluate
+from pvectl.core.monitor.finding import Finding, Levels, Severity, Unit
+from pvectl.core.monitor.monitored import MonitorView
 from tests.core.monitor import troubles
 from tests.core.monitor.cluster import NOW, guest, listing, members, relisted_node, relisted_storage
 from tests.core.monitor.troubles import TROUBLES, WHOLE, Trouble

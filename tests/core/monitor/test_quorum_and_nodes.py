@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from pvectl.core.checks.evaluation import evaluate
-from pvectl.core.finding import Severity
 from pvectl.core.model import Unknown
-from pvectl.core.monitored import (
+from pvectl.core.monitor.checks.evaluation import evaluate
+from pvectl.core.monitor.finding import Severity
+from pvectl.core.monitor.monitored import (
     Membership,
     NodeStatus,
     Pressure,

@@ -6,11 +6,11 @@ import pytest
 from msgspec.json import schema
 from msgspec.structs import fields, replace
 
-from pvectl.core.checks.evaluation import evaluate
-from pvectl.core.checks.registry import CHECKS, IDS, chosen, unmatched, wanted
-from pvectl.core.checks.settings import MonitorSettings, Override, Thresholds
-from pvectl.core.checks.sources import SOURCES
-from pvectl.core.finding import Levels, Severity, worst
+from pvectl.core.monitor.checks.evaluation import evaluate
+from pvectl.core.monitor.checks.registry import CHECKS, IDS, chosen, unmatched, wanted
+from pvectl.core.monitor.checks.settings import MonitorSettings, Override, Thresholds
+from pvectl.core.monitor.checks.sources import SOURCES
+from pvectl.core.monitor.finding import Levels, Severity, worst
 from tests.core.monitor import troubles
 from tests.core.monitor.cluster import found, judged, relisted, relisted_node, relisted_storage
 from tests.core.monitor.troubles import WHOLE

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from pvectl.core.checks.settings import MonitorSettings
 from pvectl.core.model import Unknown
-from pvectl.core.monitored import (
+from pvectl.core.monitor.checks.settings import MonitorSettings
+from pvectl.core.monitor.monitored import (
     GuestSettings,
     MountedStorage,
     Remembered,

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pvectl.core.evidence import Task
-from pvectl.core.task_cursor import ALL, BROADCAST, WHOLE_LIST, TaskCursor, from_broadcast, from_list, is_whole
+from pvectl.core.monitor.task_cursor import ALL, BROADCAST, WHOLE_LIST, TaskCursor, from_broadcast, from_list, is_whole
 from tests.core.monitor.cluster import EPOCH, NOW, ago
 
 DAY = 86400.0

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pvectl.core.checks.evaluation import Evaluation, evaluate
-from pvectl.core.checks.registry import CHECKS
-from pvectl.core.checks.sources import SOURCES
-from pvectl.core.finding import Severity
 from pvectl.core.model import Known, Unknown
-from pvectl.core.monitored import FACTS, Fact, MonitorView
+from pvectl.core.monitor.checks.evaluation import Evaluation, evaluate
+from pvectl.core.monitor.checks.registry import CHECKS
+from pvectl.core.monitor.checks.sources import SOURCES
+from pvectl.core.monitor.finding import Severity
+from pvectl.core.monitor.monitored import FACTS, Fact, MonitorView
 from tests.core.monitor.cluster import EVERYTHING, ids
 from tests.core.monitor.troubles import TROUBLES, WHOLE, Trouble
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from pvectl.core.checks.evaluation import evaluate
-from pvectl.core.finding import Severity
 from pvectl.core.model import Unknown
-from pvectl.core.monitored import (
+from pvectl.core.monitor.checks.evaluation import evaluate
+from pvectl.core.monitor.finding import Severity
+from pvectl.core.monitor.monitored import (
     Certificate,
     ClockReading,
     Disk,

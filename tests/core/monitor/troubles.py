@@ -8,11 +8,11 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pvectl.core.checks.settings import MonitorSettings, Thresholds
 from pvectl.core.evidence import HaService, HaStatus
-from pvectl.core.finding import Levels
 from pvectl.core.model import Known, Unknown
-from pvectl.core.monitored import (
+from pvectl.core.monitor.checks.settings import MonitorSettings, Thresholds
+from pvectl.core.monitor.finding import Levels
+from pvectl.core.monitor.monitored import (
     BackupVolume,
     Ceph,
     CephCheck,

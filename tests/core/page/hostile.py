@@ -6,8 +6,8 @@ from msgspec.structs import replace
 
 from pvectl.core.evidence import HaService
 from pvectl.core.model import Known, Node, Storage, Unknown
-from pvectl.core.monitored import Ceph, CephCheck, Member, MonitorView, Release, Remembered, StorageFacts, TaskLog
-from pvectl.core.page.seen import Beside, IdleNode, Planned
+from pvectl.core.monitor.monitored import Ceph, CephCheck, Member, MonitorView, Release, Remembered, StorageFacts, TaskLog
+from pvectl.core.monitor.page.seen import Beside, IdleNode, Planned
 from tests.core.monitor.cluster import GIB, NOW, changed_node, guest, known, listed, listing, node_facts, task, whole
 from tests.core.page import pages
 

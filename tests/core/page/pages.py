@@ -8,13 +8,13 @@ from typing import Any, Protocol
 
 from msgspec.structs import replace
 
-from pvectl.core.checks.evaluation import Evaluation, evaluate
-from pvectl.core.checks.settings import MonitorSettings
 from pvectl.core.model import Unknown
-from pvectl.core.monitored import MonitorView, Remembered, TaskLog
-from pvectl.core.page.document import page
-from pvectl.core.page.markup import Markup
-from pvectl.core.page.seen import Beside, IdleNode, Planned, Seen
+from pvectl.core.monitor.checks.evaluation import Evaluation, evaluate
+from pvectl.core.monitor.checks.settings import MonitorSettings
+from pvectl.core.monitor.monitored import MonitorView, Remembered, TaskLog
+from pvectl.core.monitor.page.document import page
+from pvectl.core.monitor.page.markup import Markup
+from pvectl.core.monitor.page.seen import Beside, IdleNode, Planned, Seen
 from tests.core.monitor.cluster import (
     AUDITOR,
     BACKUP_SIGHT,

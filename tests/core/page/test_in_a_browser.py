@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pvectl.core.page.document import failed
+from pvectl.core.monitor.page.document import failed
 from tests.core.monitor.cluster import NOW, whole
 from tests.core.page import hostile, pages
 from tests.support.browser import Browser, browser

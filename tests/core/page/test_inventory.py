@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from pvectl.core.checks.settings import Thresholds
-from pvectl.core.finding import Levels
 from pvectl.core.model import Known, Storage
-from pvectl.core.monitored import GuestDisk, GuestFacts, GuestSettings
-from pvectl.core.page import guests, nodes, storages
+from pvectl.core.monitor.checks.settings import Thresholds
+from pvectl.core.monitor.finding import Levels
+from pvectl.core.monitor.monitored import GuestDisk, GuestFacts, GuestSettings
+from pvectl.core.monitor.page import guests, nodes, storages
 from tests.core.monitor.cluster import (
     EVERYTHING,
     GIB,

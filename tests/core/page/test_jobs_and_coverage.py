@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from pvectl.core.monitored import Listing, NodeFacts
-from pvectl.core.page.seen import Beside, IdleNode, Planned
+from pvectl.core.monitor.monitored import Listing, NodeFacts
+from pvectl.core.monitor.page.seen import Beside, IdleNode, Planned
 from tests.core.monitor.cluster import (
     NOW,
     known,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pvectl.core.amounts import many, part, percent, size, span
-from pvectl.core.page.markup import Markup, element, joined, name_of, text
+from pvectl.core.monitor.page.markup import Markup, element, joined, name_of, text
 from pvectl.core.text import clean
 from tests.support.markup import read
 

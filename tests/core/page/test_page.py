@@ -12,9 +12,9 @@ from itertools import pairwise
 import pytest
 from msgspec.structs import replace
 
-from pvectl.core.checks.evaluation import evaluate
-from pvectl.core.monitored import MonitorView
-from pvectl.core.page.document import failed, verdict_of
+from pvectl.core.monitor.checks.evaluation import evaluate
+from pvectl.core.monitor.monitored import MonitorView
+from pvectl.core.monitor.page.document import failed, verdict_of
 from tests.core.monitor.cluster import (
     EVERYTHING,
     NOW,

@@ -7,13 +7,13 @@ import re
 import pytest
 from msgspec.structs import replace
 
-from pvectl.core.checks.evaluation import evaluate
-from pvectl.core.checks.settings import MonitorSettings
-from pvectl.core.finding import Severity
 from pvectl.core.model import Known
-from pvectl.core.monitored import Ceph, CephCheck
-from pvectl.core.page import problems
-from pvectl.core.page.seen import Beside, Seen
+from pvectl.core.monitor.checks.evaluation import evaluate
+from pvectl.core.monitor.checks.settings import MonitorSettings
+from pvectl.core.monitor.finding import Severity
+from pvectl.core.monitor.monitored import Ceph, CephCheck
+from pvectl.core.monitor.page import problems
+from pvectl.core.monitor.page.seen import Beside, Seen
 from tests.core.monitor.cluster import (
     changed_node,
     guest,

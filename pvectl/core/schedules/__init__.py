@@ -1,0 +1,1 @@
+"""Shutting guests down at set times: when, which, in what order, and never twice."""
