@@ -83,6 +83,14 @@ SCENES = (
     Scene(said="Nothing is done that was not written down first.", command="pvectl history pve2 --since 1h"),
     Scene(said="In the morning a magic packet brings it back.", command="pvectl node wake pve2"),
     Scene(
+        said="Guests can also go down at set times, each time once; pvectl alone decides what is due, whatever the clocks do that night.",
+        command="pvectl scheduled-shutdown next -n 3",
+    ),
+    Scene(
+        said="One honest look at everything: what is wrong, and what could not be checked, with the lines that grant the missing rights.",
+        command="pvectl monitor --only 'backup.*,node.*,storage.*'",
+    ),
+    Scene(
         said="The same facts as JSON, for scripts: which memory is in use where?",
         command="pvectl vm list --status running -o json",
         into=(
