@@ -8,6 +8,8 @@ from tests.contract.exceptions import EXCEPTIONS
 from tests.contract.play import played
 from tests.contract.recordings import Recording, all_recordings
 
+pytestmark = pytest.mark.slow
+
 ALL = all_recordings()
 
 

@@ -16,6 +16,8 @@ from tests.support.commands import Home
 from tests.support.scenarios import MIXED
 from tests.support.servers import TOKEN_SECRET, TestServer
 
+pytestmark = pytest.mark.slow
+
 Serve = Callable[..., TestServer]
 
 DEADLINE_S = 1
