@@ -100,6 +100,7 @@ def test_bash_completes_guests_by_number_and_by_name(home: Home, press_tab: Call
     assert press_tab(home, "pvectl vm list w") == ["web"]
 
 
+@pytest.mark.slow
 def test_bash_completes_behind_the_at_sign_where_readline_begins_a_new_word(home: Home, press_tab: Callable[..., list[str]]) -> None:
     assert press_tab(home, "pvectl vm list @tag-s") == ["tag-safe-shutdown"]
     assert press_tab(home, "pvectl vm list @node-") == ["node-pve1", "node-pve2"]
@@ -239,5 +240,6 @@ def test_completing_commands_and_options_loads_nothing_heavy(tmp_path: Path, she
 
 
 @pytest.mark.parametrize("words", [["--help"], ["vm", "--help"], ["vm", "shutdown", "--help"], ["doctor", "--help"], ["demo", "--help"]])
+@pytest.mark.slow
 def test_help_loads_nothing_heavy(tmp_path: Path, words: list[str]) -> None:
     assert _loaded(Home(tmp_path), *words) == set()

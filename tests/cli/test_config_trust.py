@@ -252,6 +252,7 @@ def test_what_is_wrong_with_a_certificate_stands_under_its_host_and_does_not_nam
 
 
 @pytest.mark.timeout(60)
+@pytest.mark.slow
 def test_the_deadline_is_the_whole_run_s_and_a_host_whose_turn_comes_after_it_is_not_called(home: Home) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent, socket.create_server(("127.0.0.1", 0)) as later:
         hosts = [f"127.0.0.1:{listener.getsockname()[1]}" for listener in (silent, later)]

@@ -63,6 +63,7 @@ def test_a_missing_configuration_says_what_to_do(home: Home) -> None:
 
 
 @pytest.mark.parametrize("asked", [["-o", "json"], ["-ojson"], ["--output=json"], ["--output", "json"]])
+@pytest.mark.slow
 def test_an_error_before_a_result_is_an_envelope_too(home: Home, asked: list[str]) -> None:
     ended = home.pvectl("vm", "list", *asked)
     document = json.loads(ended.out)
@@ -91,6 +92,7 @@ def test_a_wrong_token_ends_in_77_and_names_no_secret(lab: Connect) -> None:
     assert len(server.requests) == 1
 
 
+@pytest.mark.slow
 def test_a_dead_host_ends_in_69_and_names_it(home: Home) -> None:
     home.connect("http://127.0.0.1:9", token_id="ops@pve!me", secret="5eb1d2c4-0000-4000-8000-00000000a11e")
 

@@ -58,6 +58,7 @@ def test_removing_the_last_tag_leaves_no_tag(lab: Connect) -> None:
     assert home.pvectl("vm", "list", "102", "-o", "json").json["data"][0]["tags"] == []
 
 
+@pytest.mark.slow
 def test_set_replaces_the_whole_list_and_nothing_empties_it(lab: Connect) -> None:
     home, _ = lab(MIXED)
 
@@ -149,6 +150,7 @@ def test_a_guest_locked_by_a_backup_fails_alone_in_pves_words(lab: Connect) -> N
     assert "VM is locked (backup)" in ended.err
 
 
+@pytest.mark.slow
 def test_an_edit_survives_somebody_elses_edit(lab: Connect) -> None:
     home, server = lab(MIXED)
     text = "checksum mismatch (file change by other user?)"

@@ -77,6 +77,7 @@ def test_json_has_the_promised_fields_in_pves_own_words(lab: Connect) -> None:
         (["--sort", "name", "100:102"], [100, 101, 102]),
     ],
 )
+@pytest.mark.slow
 def test_selectors_and_filters_narrow_the_list(lab: Connect, words: list[str], expected: list[int]) -> None:
     home, _ = lab(MIXED)
 
@@ -127,6 +128,7 @@ def test_an_empty_cluster_says_that_a_privilege_may_be_missing(lab: Connect) -> 
         (["--exclude", "nope"], "no guest matches nope"),
     ],
 )
+@pytest.mark.slow
 def test_what_found_nothing_is_said_beside_the_list(lab: Connect, words: list[str], remark: str) -> None:
     home, _ = lab(MIXED)
 

@@ -21,6 +21,7 @@ def test_one_guest_with_its_state_now_its_configuration_and_where_it_stands(lab:
 @pytest.mark.parametrize(
     ("word", "reason"), [("100", "requested"), ("asleep", "paused"), ("golden", "template"), ("failover", "ha-managed")]
 )
+@pytest.mark.slow
 def test_a_name_is_as_good_as_a_number_and_live_state_decides(lab: Connect, word: str, reason: str) -> None:
     home, _ = lab(MIXED)
 
@@ -36,6 +37,7 @@ def test_a_page_names_what_matters(lab: Connect) -> None:
     assert "\nwhere it stands\n  vm shutdown  it would be asked to shut down\n" in page
 
 
+@pytest.mark.slow
 def test_a_name_two_guests_share_is_not_guessed(lab: Connect) -> None:
     home, _ = lab({"guests": [{"vmid": 100, "name": "web"}, {"vmid": 101, "name": "web"}]})
 

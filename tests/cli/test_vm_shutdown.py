@@ -57,6 +57,7 @@ def test_every_selected_guest_gets_a_verdict_and_only_the_willing_are_asked(lab:
     ]
 
 
+@pytest.mark.slow
 def test_a_guest_that_ignores_acpi_times_out_with_pves_words_and_keeps_running(lab: Connect) -> None:
     home, server = lab(MIXED)
 
@@ -68,6 +69,7 @@ def test_a_guest_that_ignores_acpi_times_out_with_pves_words_and_keeps_running(l
     assert server.cluster.guest(106).status == "running"
 
 
+@pytest.mark.slow
 def test_s19_only_force_stop_pulls_the_plug(lab: Connect) -> None:
     home, server = lab(MIXED)
 
@@ -123,6 +125,7 @@ def test_nothing_to_do_is_success(lab: Connect) -> None:
     assert server.writes() == []
 
 
+@pytest.mark.slow
 def test_a_quiet_run_with_nothing_to_do_prints_nothing(lab: Connect) -> None:
     home, _ = lab(MIXED)
 
@@ -179,6 +182,7 @@ def test_a_lost_answer_is_an_unknown_outcome_and_never_repeated(lab: Connect) ->
         (["@nonsense"], "@nonsense"),
     ],
 )
+@pytest.mark.slow
 def test_a_wrong_command_line_is_one_sentence_and_exit_2(lab: Connect, words: list[str], message: str) -> None:
     home, server = lab(MIXED)
     selectors = [] if words[0].startswith("@") or words[0].isdigit() else ["100"]
@@ -232,6 +236,7 @@ def test_s28_a_rehearsal_over_an_insecure_connection_says_that_it_could_not_be(l
     assert "insecure" in ended.err
 
 
+@pytest.mark.slow
 def test_a_result_that_cannot_be_written_is_one_sentence(lab: Connect) -> None:
     home, server = lab(MIXED)
     with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123  (a device)
@@ -244,6 +249,7 @@ def test_a_result_that_cannot_be_written_is_one_sentence(lab: Connect) -> None:
     assert len(server.writes()) == 1
 
 
+@pytest.mark.slow
 def test_a_run_needs_no_stderr_and_no_stdout(lab: Connect) -> None:
     home, server = lab(MIXED)
 
@@ -301,6 +307,7 @@ def test_what_changed_while_the_question_stood_is_not_done(lab: Connect) -> None
     assert server.writes() == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_waiting_and_says_what_goes_on(lab: Connect) -> None:
     home, server = lab({**MIXED, "guests": [{"vmid": 100, "name": "slow", "status": "running", "shutdown_s": 3000}]}, speed=1)
     command = subprocess.Popen(

@@ -96,6 +96,7 @@ def test_any_bytes_end_in_a_value_or_in_problems(tmp_path: Path, content: bytes)
 
 @given(_YAML_PIECES)
 @ANY_FILE
+@pytest.mark.slow
 def test_any_arrangement_of_yaml_ends_in_a_value_or_in_problems(tmp_path: Path, text: str) -> None:
     _read(tmp_path, text.encode())
 
@@ -134,6 +135,7 @@ def test_the_pure_parser_decides_as_the_c_parser_does(text: str) -> None:
     ],
     ids=["unknown keys", "one host again and again", "clusters", "dashes", "brackets", "quotes", "questions", "braces", "a comment"],
 )
+@pytest.mark.slow
 def test_a_large_file_full_of_mistakes_is_answered_at_once(tmp_path: Path, content: str) -> None:
     with pytest.raises(ConfigProblems):
         load_connections(write(tmp_path, content))

@@ -217,6 +217,7 @@ def test_s15_times_that_leave_nobody_time_to_log_in_after_a_boot_are_refused(tmp
     assert _job(tmp_path, *lines, "notice: 180").notice == 180
 
 
+@pytest.mark.slow
 def test_a_list_of_tens_of_thousands_is_read_at_once(tmp_path: Path) -> None:
     assert len(_job(tmp_path, f"exclude: [{', '.join(str(vmid) for vmid in range(100, 30_100))}]").exclude) == 30_000
 

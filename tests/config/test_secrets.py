@@ -318,6 +318,7 @@ def test_a_token_command_that_is_not_there_is_told(tmp_path: Path) -> None:
         secrets.from_command(["no-such-program"], folder=tmp_path)
 
 
+@pytest.mark.slow
 def test_a_token_command_that_hangs_is_ended_with_everything_it_started(tmp_path: Path) -> None:
     script = tmp_path / "hang"
     script.write_text("#!/bin/sh\nsleep 300 &\necho $! > child\nwait\n")
@@ -329,6 +330,7 @@ def test_a_token_command_that_hangs_is_ended_with_everything_it_started(tmp_path
 
 @pytest.mark.timeout(30)
 @pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+@pytest.mark.slow
 def test_a_token_command_that_may_not_be_ended_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: int) -> None:
         raise PermissionError
@@ -345,6 +347,7 @@ def test_a_token_command_that_may_not_be_ended_is_not_waited_for(tmp_path: Path,
     assert os.waitpid(number, 0)[1] == signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_reading_and_waiting_share_one_limit(tmp_path: Path) -> None:
     argv = _command(tmp_path, "import os, time; time.sleep(1.5); os.close(1); time.sleep(1.5); open('late', 'w').close(); time.sleep(300)")
     with pytest.raises(Misspelt, match="did not end within 2 s"):

@@ -11,6 +11,7 @@ pytestmark = pytest.mark.xdist_group("fakepve")
 
 
 @pytest.mark.parametrize("name", [ask.name for ask in ASKED])
+@pytest.mark.slow
 def test_both_answer_alike(name: str) -> None:
     differences = compared()[name]
     known = GAPS.get(name, ())

@@ -109,6 +109,7 @@ def _names(entry: object) -> str | None:
 
 @pytest.mark.parametrize(("write", "method"), WRITES)
 @pytest.mark.parametrize(("kind", "details"), LOSES_THE_ANSWER, ids=_names)
+@pytest.mark.slow
 def test_s24_a_change_whose_answer_is_lost_is_sent_once_and_its_outcome_is_unknown(
     serve: Serve, connect: Connect, kind: str, details: dict[str, Any], write: Write, method: str
 ) -> None:

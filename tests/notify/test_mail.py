@@ -195,6 +195,7 @@ HELLO = b"250-mail\r\n250 STARTTLS\r\n"
         ((GREET, b"250 mail\r\n", b"250 OK\r\n", b"250 OK\r\n", b"354 go\r\n"), "reset", True),
     ],
 )
+@pytest.mark.slow
 def test_a_server_that_fails_in_mid_conversation_is_tried_again(said: tuple[bytes, ...], then: str, maybe: bool) -> None:
     with talking(*said, then=then) as port:
         result = told(Mailbox(port=port), timeout=0.15)

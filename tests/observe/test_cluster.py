@@ -126,6 +126,7 @@ BLIND = {
 
 
 @pytest.mark.parametrize("acl", BLIND.values(), ids=BLIND)
+@pytest.mark.slow
 def test_s01_whatever_takes_sight_away_is_found_and_the_line_that_mends_it_mends_it(acl: list[dict[str, Any]]) -> None:
     with lab({**WORLD, "acl": acl}) as one:
         spots = proven(one)

@@ -191,6 +191,7 @@ def _echoes(status: str, *, where: str) -> Callable[..., bool]:
 @pytest.mark.parametrize("secret", ["5eb1d2c4-0000-4000-8000-00000000a11e", 'c4n4ry+/%"\\x'], ids=["as PVE makes them", "odd"])
 @pytest.mark.parametrize("where", ["reason", "message", "text", "content type"])
 @pytest.mark.parametrize("status", ["200", "302", "400", "401", "403", "500", "503", "595", "596", "700"])
+@pytest.mark.slow
 def test_s33_a_server_that_repeats_what_it_was_sent_does_not_have_the_secret_shown(
     connect: Connect, status: str, where: str, secret: str
 ) -> None:

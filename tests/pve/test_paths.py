@@ -67,6 +67,7 @@ def test_a_node_call_reaches_that_node_or_nothing(node: str) -> None:
 
 
 @given(text=_ODD | st.from_regex(r"\AUPID:[^ ]{1,8}:[0-9A-F]{8}:[0-9A-F]{8}:[0-9A-F]{8}:[a-z]{1,6}:[^ ]{0,6}:[^ ]{1,8}:\Z"))
+@pytest.mark.slow
 def test_a_task_call_reaches_that_task_or_nothing(text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         client, asked = _client(patch)
@@ -98,6 +99,7 @@ def test_the_session_refuses_a_path_that_is_none() -> None:
 
 
 @given(st.dictionaries(st.from_regex(r"\A[a-z-]{1,8}\Z"), st.text(st.characters(codec="utf-8"), max_size=20), max_size=4))
+@pytest.mark.slow
 def test_no_value_can_become_another_parameter(form: dict[str, str]) -> None:
     from urllib.parse import unquote
 

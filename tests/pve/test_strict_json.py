@@ -45,6 +45,7 @@ def test_what_is_valid_is_read_as_the_standard_library_reads_it(value: object, d
 
 
 @given(_values, st.data())
+@pytest.mark.slow
 def test_a_key_that_stands_twice_is_found_at_any_depth_and_place(value: object, data: st.DataObject) -> None:
     whole = {"data": value}
     text = _written(whole, data.draw, twice=[data.draw(st.integers(1, _objects(whole)))])
@@ -55,6 +56,7 @@ def test_a_key_that_stands_twice_is_found_at_any_depth_and_place(value: object, 
 
 
 @given(st.lists(st.dictionaries(_texts, _scalars, max_size=4), max_size=5), st.data())
+@pytest.mark.slow
 def test_flat_rows_are_read_as_the_standard_library_reads_them(value: object, data: st.DataObject) -> None:
     text = _written({"data": value}, data.draw, twice=[0])
     assert strict_json.rows(text.encode()) == json.loads(text)["data"]
@@ -123,6 +125,7 @@ def test_rows_with_something_nested_are_read_all_the_same() -> None:
 @pytest.mark.parametrize(
     "unit", [b"[]", b"{}", b"0", b'{"a":1}', b'""', b"[[[[[[0]]]]]]"], ids=lambda unit: unit.decode()
 )
+@pytest.mark.slow
 def test_a_body_that_would_fill_the_memory_is_refused_before_it_is_built(unit: bytes) -> None:
     body = b'{"data":[' + b",".join([unit] * ((strict_json.MAX_BODY - 20) // (len(unit) + 1))) + b"]}"
     with pytest.raises(ProtocolError, match="more values"):

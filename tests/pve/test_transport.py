@@ -583,6 +583,7 @@ SLOW = [
 
 
 @pytest.mark.parametrize("script", [script for _, script in SLOW], ids=[name for name, _ in SLOW])
+@pytest.mark.slow
 def test_s29_a_question_ends_by_the_deadline_whatever_the_server_does(connect: Connect, script: Script) -> None:
     with Listener(script) as server:
         client = connect(server.url, deadline=0.25)
@@ -634,6 +635,7 @@ def test_s29_a_resolver_that_hangs_is_left_behind(connect: Connect, monkeypatch:
     ],
     ids=["length", "absurd length", "endless", "chunked", "gzip", "two lengths", "long header", "flood", "many headers"],
 )
+@pytest.mark.slow
 def test_s29_an_answer_without_measure_is_refused(connect: Connect, head: bytes) -> None:
     flood = b"[" + b"0," * 10_000_000
 
@@ -645,6 +647,7 @@ def test_s29_an_answer_without_measure_is_refused(connect: Connect, head: bytes)
         connect(server.url).version()
 
 
+@pytest.mark.slow
 def test_s29_an_answer_in_tiny_pieces_takes_no_more_memory_than_one_in_a_piece(connect: Connect) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     size = 512 << 10

@@ -82,6 +82,7 @@ def test_a_plain_call_is_answered(route: Route, version: str) -> None:
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=ids)
+@pytest.mark.slow
 def test_odd_values_are_refused_or_taken_and_nothing_breaks(route: Route) -> None:
     lab = Lab(SCENARIO)
     for name in (*route.schema, "bogus"):

@@ -90,6 +90,7 @@ DETAILS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 @pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.slow
 def test_after_any_fault_the_next_client_is_served(echo: Echo, tls_files: TlsFiles, kind: str, tls: bool) -> None:
     ca_file = tls_files.ca_file if tls else None
     with serving(echo, tls=tls_files if tls else None) as server:

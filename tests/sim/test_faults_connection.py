@@ -72,6 +72,7 @@ def test_close_idle_ends_a_kept_connection_as_the_next_request_comes(server: Sim
 
 
 @pytest.mark.parametrize(("after", "ends"), [("request", b""), ("headers", b"\r\n\r\n"), ("body", b'{"data":{"me')])
+@pytest.mark.slow
 def test_hang_says_so_much_and_no_more(server: SimServer, echo: Echo, after: str, ends: bytes) -> None:
     echo.answers["/version"] = Answer(data={"method": "GET"})
     rule = server.fault("hang", after=after)

@@ -68,6 +68,7 @@ def test_behaviour_can_change_while_it_runs() -> None:
         lab.cluster.change_guest(100, nosuch=1)
 
 
+@pytest.mark.slow
 def test_ten_thousand_guests_are_no_burden() -> None:
     guests = [vm(1000 + number, node=f"pve{number % 3 + 1}", tags="prod") for number in range(10_000)]
     lab = Lab({"guests": guests})

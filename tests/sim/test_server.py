@@ -275,6 +275,7 @@ def test_by_hand_it_prints_a_curl_line_that_works_and_ends_quietly(number: int) 
         (("--recorded", "7.4"), "", r"usage: [\s\S]*invalid choice: '7\.4'.*\n"),
     ],
 )
+@pytest.mark.slow
 def test_by_hand_bad_input_is_one_sentence_and_exit_2(arguments: tuple[str, ...], stdin: str, text: str) -> None:
     with by_hand(*arguments, stdin=stdin) as process:
         out, err = process.communicate(timeout=10)
@@ -283,6 +284,7 @@ def test_by_hand_bad_input_is_one_sentence_and_exit_2(arguments: tuple[str, ...]
 
 
 @pytest.mark.parametrize("arguments", [("--demo",), ("--recorded", "8.4"), ("--recorded", "9.2")])
+@pytest.mark.slow
 def test_by_hand_the_embedded_clusters_are_served(arguments: tuple[str, ...]) -> None:
     with by_hand(*arguments) as process:
         assert process.stdout is not None
