@@ -18,14 +18,17 @@ from typing import Literal
 
 from pvectl.errors import BadState, CannotWrite, Locked, PvectlError
 from pvectl.store.places import JOURNAL, STATE
-from pvectl.store.rows import SUMMED, TABLES, BrokenSeal, begin_sums, check_sum, rows
+from pvectl.store.rows import SUMMED, BrokenSeal, check_sum, lay_out, rows, tables_of
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x70766563
 """The letters pvec."""
+DOUBTED = "doubted"
+"""The mark of a run that came across damage: who opens the file next to write looks at all of it."""
 
 _PATIENCE_S = 5.0
-_CHECKED_WHOLE = 16 * 2**20
+_CACHE_KIB = 16 * 1024
+_CHECKED_WHOLE = 4 * 2**20
 _LARGEST = 4 * 2**30
 _DECIDING = ("meta", "kept", "holds", "intents", "losses")
 _BROKEN = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT", "SQLITE_IOERR_SHORT_READ")
@@ -38,6 +41,10 @@ class Broken(Exception):
     """This is no file to go by; the words finish "the state file …"."""
 
 
+class Unsealed(BadState):
+    """Rows are not as they were written, or no longer there; the file as such can be read."""
+
+
 def connect(path: Path, mode: Literal["rw", "ro"]) -> sqlite3.Connection:
     """Open a file that is there already, not yet believed."""
     # the store hands it to one thread at a time; the statements begin and end transactions themselves
@@ -48,15 +55,22 @@ def connect(path: Path, mode: Literal["rw", "ro"]) -> sqlite3.Connection:
     try:
         for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "foreign_keys = ON", "temp_store = MEMORY", "mmap_size = 0"):
             connection.execute(f"PRAGMA {pragma}")
-        connection.execute("PRAGMA synchronous = FULL" if mode == "rw" else "PRAGMA query_only = ON")
+        if mode == "ro":
+            connection.execute("PRAGMA query_only = ON")
+        else:
+            connection.execute("PRAGMA synchronous = FULL")
+            # pages that go into the file before their transaction ends cost a sync each time, and lock out who looks
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def open_believed(path: Path, cluster: str) -> sqlite3.Connection:
+def open_believed(path: Path, cluster: str, *, alerts: bool = False) -> sqlite3.Connection:
     """Open a file to write in it, when all that it says can be believed; an unfinished transaction of a run that died is undone first.
+
+    `alerts`: look at their table as well, whatever its size; whether each of its rows is whole is seen when it is used.
 
     Raises:
         Broken: it cannot be.
@@ -66,7 +80,7 @@ def open_believed(path: Path, cluster: str) -> sqlite3.Connection:
     with _believing():
         connection = connect(path, "rw")
     try:
-        verify(connection, cluster, path)
+        verify(connection, cluster, path, alerts=alerts)
         connection.execute("PRAGMA journal_mode = TRUNCATE")
     except BaseException:
         connection.close()
@@ -102,12 +116,35 @@ def open_seen(path: Path, cluster: str) -> sqlite3.Connection:
     raise Locked(f"{path} is being written all the time", hint="try again", subject=f"file/{path}")
 
 
-def verify(connection: sqlite3.Connection, cluster: str, path: Path | None = None) -> None:
+def bring_forward(connection: sqlite3.Connection) -> None:
+    """Give a believed file of an earlier form what it lacks: all of it or nothing, wherever this ends."""
+    if _pragma(connection, "user_version") == SCHEMA_VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # another process may have done so in the meantime
+        form = _pragma(connection, "user_version")
+        assert isinstance(form, int)
+        lay_out(connection, after=form)
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def has_alerts(connection: sqlite3.Connection) -> bool:
+    """A file of the first form has none, as long as nobody writes in it."""
+    form = _pragma(connection, "user_version")
+    return isinstance(form, int) and form > 1
+
+
+def verify(connection: sqlite3.Connection, cluster: str, path: Path | None = None, *, alerts: bool = False) -> None:
     """Believe the file, or raise Broken with the reason; `path` is None for what lies in memory."""
     with _believing():
         connection.execute("BEGIN")
         try:
-            _verify(connection, cluster, path)
+            _verify(connection, cluster, path, alerts=alerts)
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
@@ -182,24 +219,24 @@ def _refuse_log(path: Path) -> None:
 
 
 def _lay_out(connection: sqlite3.Connection) -> None:
-    for statement in TABLES.values():
-        connection.execute(statement)
-    begin_sums(connection)
+    lay_out(connection)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
-def _verify(connection: sqlite3.Connection, cluster: str, path: Path | None) -> None:
+def _verify(connection: sqlite3.Connection, cluster: str, path: Path | None, *, alerts: bool) -> None:
     if _pragma(connection, "application_id") != APPLICATION_ID:
         raise Broken("is not one of pvectl's")
     version = _pragma(connection, "user_version")
-    if version != SCHEMA_VERSION:
-        newer = isinstance(version, int) and version > SCHEMA_VERSION
+    assert isinstance(version, int)
+    if not 1 <= version <= SCHEMA_VERSION:
+        newer = version > SCHEMA_VERSION
         raise Broken(f"was written by a newer version of pvectl (form {version})" if newer else f"has an unknown form ({version})")
     if _pragma(connection, "encoding") != "UTF-8" or _pragma(connection, "journal_mode") == "wal":
         raise Broken("was changed by another program")
     laid_out = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table' ORDER BY rowid").fetchall()
-    if laid_out != list(TABLES.items()) or connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (len(TABLES),):
+    ours = list(tables_of(version).items())
+    if laid_out != ours or connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (len(ours),):
         raise Broken("is broken: its tables are not ours")
     pages, page = _pragma(connection, "page_count"), _pragma(connection, "page_size")
     assert isinstance(pages, int)
@@ -209,16 +246,18 @@ def _verify(connection: sqlite3.Connection, cluster: str, path: Path | None) -> 
     if size != pages * page or size > _LARGEST:
         raise Broken(f"is broken: it has {size} bytes instead of {pages * page}")
     # the evidence of past decisions grows with time, and a run does not rest on it
-    small = pages * page <= _CHECKED_WHOLE
-    for check in ("quick_check",) if small else tuple(f"quick_check({table})" for table in _DECIDING):
+    told = {str(name): value for name, value in rows(connection, "meta")}
+    doubted = DOUBTED in told
+    small = pages * page <= _CHECKED_WHOLE or doubted
+    deciding = (*_DECIDING, "alerts") if alerts and version > 1 else _DECIDING
+    for check in ("quick_check",) if small else tuple(f"quick_check({table})" for table in deciding):
         if (said := _pragma(connection, check)) != "ok":
             raise Broken(f"is broken: {str(said).splitlines()[0]}")
-    owner = next((value for name, value in rows(connection, "meta") if name == "cluster"), None)
-    if owner != cluster:
-        raise Broken(f"belongs to another cluster ({owner})")
+    if (owner := told.get("cluster")) != cluster:
+        raise Broken(f"belongs to another cluster ({owner!s})")
     for table in SUMMED if small else _DECIDING[1:]:
         check_sum(connection, table)
-    for table in _DECIDING[1:]:
+    for table in SUMMED if doubted else _DECIDING[1:]:
         for _ in rows(connection, table):
             pass
 

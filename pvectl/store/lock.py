@@ -19,20 +19,21 @@ _TRIES = 10
 class RunLock:
     """Held from its making to `release`; a file that was put in its place meanwhile is noticed by `still_held`."""
 
-    def __init__(self, path: Path, descriptor: int) -> None:
+    def __init__(self, path: Path, descriptor: int, taken: str) -> None:
         self._path = path
         self._descriptor = descriptor
+        self._taken = taken
 
     @classmethod
-    def take(cls, path: Path, *, now: datetime) -> RunLock:
-        """Take the lock at once or not at all.
+    def take(cls, path: Path, *, now: datetime, taken: str = "another run holds the lock") -> RunLock:
+        """Take the lock at once or not at all; `taken` says who has it otherwise.
 
         Raises:
             Locked: another run holds it.
             UnsafeFile, CannotWrite: the file is not ours alone, or cannot be made.
         """
         for _ in range(_TRIES):
-            lock = cls(path, _open(path))
+            lock = cls(path, _open(path), taken)
             try:
                 lock._lock()
                 if lock.still_held():
@@ -55,7 +56,9 @@ class RunLock:
         return (held.st_dev, held.st_ino) == (there.st_dev, there.st_ino)
 
     def release(self) -> None:
-        os.close(self._descriptor)
+        # whatever the kernel says, it has closed it
+        with contextlib.suppress(OSError):
+            os.close(self._descriptor)
 
     def _lock(self) -> None:
         refuse_unsafe_status(self._path, os.fstat(self._descriptor))
@@ -64,7 +67,7 @@ class RunLock:
         except BlockingIOError:
             by = clean(os.pread(self._descriptor, _LONGEST_NOTE, 0).decode("utf-8", "replace").strip())
             raise Locked(
-                f"another run holds the lock{f': {by}' if by else ''}",
+                f"{self._taken}{f': {by}' if by else ''}",
                 hint="wait until it has ended; the lock ends with it, however it ends",
                 subject=f"file/{self._path}",
             ) from None

@@ -1,22 +1,22 @@
-"""The ways into the store: as the one run that acts, beside it to place a hold, and to look only."""
+"""The ways into the store: as the one run that acts, as the one that alerts, beside them to place a hold, and to look only."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from pvectl.clock import Clock, SystemClock
-from pvectl.core.hold import Hold
 from pvectl.errors import CannotWrite, Locked
 from pvectl.store import file, rows
+from pvectl.store.beginning import begin, newest_broken, set_aside, sweep
 from pvectl.store.file import Broken
 from pvectl.store.lock import RunLock
 from pvectl.store.places import (
-    JOURNAL,
+    ALERT_LOCK,
     LOCK,
     STATE,
     FilesystemOf,
@@ -28,14 +28,10 @@ from pvectl.store.places import (
     refuse_pmxcfs,
     refuse_unsafe_directory,
     refuse_unsafe_file,
-    sync_directory,
 )
 from pvectl.store.state import Store
+from pvectl.store.unkept import forget_unkept
 
-_DRAFT = "state.db.new"
-_BROKEN = "state.db.broken-"
-# what SQLite may have put beside a file, in our mode or in one that somebody else gave it
-_COMPANIONS = ("-journal", "-wal", "-shm")
 _ROOM = 256 * 1024
 _NAP_S = 0.05
 _NAPS = 100
@@ -54,17 +50,35 @@ def open_to_write(directory: Path, cluster: str, clock: Clock, *, filesystem_of:
     folder = cluster_dir(directory, cluster)
     warnings = prepare(folder, filesystem_of=filesystem_of)
     lock = RunLock.take(folder / LOCK, now=clock.now())
-    try:
+    with _opening(folder, lock):
         return _opened(folder, cluster, clock, lock, warnings)
-    except OSError as error:
-        lock.release()
-        raise cannot_write(folder, error) from None
-    except sqlite3.Error as error:
-        lock.release()
-        raise file.error_of(error, folder / STATE, writing=True) or error from None
-    except BaseException:
-        lock.release()
-        raise
+
+
+def open_to_alert(
+    directory: Path, cluster: str, clock: Clock, *, patience: float = 0.0, filesystem_of: FilesystemOf = filesystem_of
+) -> Store:
+    """The store of the one run that tells people; other jobs go on beside it. `patience`: how many seconds it waits for another such run.
+
+    A file that cannot be believed is set aside as by a run that acts, and what of the alerts in it is whole goes on.
+
+    Raises:
+        Locked: another alert run is at work; or the file has to be set aside, and a run that acts is at work.
+        UnsafeFile, CannotWrite: as for the run that acts.
+    """
+    folder = cluster_dir(directory, cluster)
+    path = folder / STATE
+    warnings = prepare(folder, filesystem_of=filesystem_of)
+    lock = _taken_with_patience(folder / ALERT_LOCK, clock, patience)
+    with _opening(folder, lock):
+        _refuse_without_room(folder)
+        _begin_beside(folder, cluster, clock)
+        try:
+            connection = _opened_to_alert(path, cluster)
+        except Broken:
+            connection = _opened_anew_to_alert(folder, cluster, clock)
+        with _closed_on_failure(connection):
+            forget_unkept(folder, now=clock.now())
+            return Store(connection, path=path, clock=clock, role="alert", warnings=warnings, lock=lock)
 
 
 def open_beside(directory: Path, cluster: str, clock: Clock, *, filesystem_of: FilesystemOf = filesystem_of) -> Store:
@@ -77,16 +91,12 @@ def open_beside(directory: Path, cluster: str, clock: Clock, *, filesystem_of: F
     folder = cluster_dir(directory, cluster)
     path = folder / STATE
     warnings = prepare(folder, filesystem_of=filesystem_of)
-    try:
+    with _opening(folder):
         _begin_beside(folder, cluster, clock)
         connection = file.open_believed(path, cluster)
-    except Broken as broken:
-        raise file.bad_state(path, str(broken)) from None
-    except OSError as error:
-        raise cannot_write(folder, error) from None
-    except sqlite3.Error as error:
-        raise file.error_of(error, path, writing=True) or error from None
-    return Store(connection, path=path, clock=clock, role="beside", warnings=warnings)
+        with _closed_on_failure(connection):
+            file.bring_forward(connection)
+            return Store(connection, path=path, clock=clock, role="beside", warnings=warnings)
 
 
 def open_to_read(directory: Path, cluster: str, clock: Clock | None = None) -> Store:
@@ -106,7 +116,7 @@ def open_to_read(directory: Path, cluster: str, clock: Clock | None = None) -> S
     try:
         refuse_unsafe_directory(folder, to_read=True)
         if refuse_unsafe_file(path, to_read=True) is None:
-            lost = _newest_broken(folder)
+            lost = newest_broken(folder)
             warnings = (f"the state file was set aside as {lost}, and none was begun since",) if lost else ()
             return Store(file.nothing(), path=path, clock=clock, role="read", warnings=warnings)
         connection = file.open_seen(path, cluster)
@@ -119,85 +129,103 @@ def open_to_read(directory: Path, cluster: str, clock: Clock | None = None) -> S
     return Store(connection, path=path, clock=clock, role="read")
 
 
+@contextmanager
+def _opening(folder: Path, lock: RunLock | None = None) -> Iterator[None]:
+    """What keeps the file from being opened to write, told to who runs pvectl; the lock is free again then."""
+    try:
+        yield
+    except BaseException as error:
+        if lock is not None:
+            lock.release()
+        if isinstance(error, OSError):
+            raise cannot_write(folder, error) from None
+        if isinstance(error, sqlite3.Error):
+            raise file.error_of(error, folder / STATE, writing=True) or error from None
+        if isinstance(error, Broken):
+            raise file.bad_state(folder / STATE, str(error)) from None
+        raise
+
+
+@contextmanager
+def _closed_on_failure(connection: sqlite3.Connection) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
+
+
 def _opened(folder: Path, cluster: str, clock: Clock, lock: RunLock, warnings: tuple[str, ...]) -> Store:
     path, now = folder / STATE, clock.now()
     _refuse_without_room(folder)
-    _sweep(folder)
-    why: str | None = None
+    sweep(folder)
     if refuse_unsafe_file(path) is None:
-        _begin(folder, cluster, now)
-    connection: sqlite3.Connection | None = None
+        begin(folder, cluster, now)
     try:
-        connection = file.open_believed(path, cluster)
-        _prove_writable(connection, path, now)
+        connection = _opened_to_act(path, cluster, now)
     except Broken as broken:
-        if connection is not None:
-            connection.close()
-        why = str(broken)
-    except BaseException:
-        if connection is not None:
-            connection.close()
-        raise
-    if why is not None:
-        _set_aside(folder, cluster, why=why, now=now)
+        set_aside(folder, cluster, why=str(broken), now=now)
         connection = file.open_believed(path, cluster)
-    assert connection is not None
-    return Store(
-        connection,
-        path=path,
-        clock=clock,
-        role="run",
-        warnings=warnings,
-        lock=lock,
-    )
+    with _closed_on_failure(connection):
+        return Store(connection, path=path, clock=clock, role="run", warnings=warnings, lock=lock)
 
 
-def _set_aside(folder: Path, cluster: str, *, why: str, now: datetime) -> None:
-    """Rename a file that cannot be believed, and begin a new one with the holds of the old that are whole: a hold only keeps things on.
-
-    Cut short at any point, the next run finds either the old file or a `state.db.broken-…` without a `state.db`: it goes on from there.
-    """
-    path = folder / STATE
-    holds = _holds_in(path, cluster)
-    target = _broken_name(folder, now)
-    path.rename(folder / target)
-    _move_companions(folder, target)
-    sync_directory(folder)
-    _create(folder, cluster, now, losses={target: why}, holds=holds)
+def _opened_to_act(path: Path, cluster: str, now: datetime) -> sqlite3.Connection:
+    connection = file.open_believed(path, cluster)
+    with _closed_on_failure(connection):
+        _prove_writable(connection, path, now)
+        file.bring_forward(connection)
+    return connection
 
 
-def _begin(folder: Path, cluster: str, now: datetime) -> None:
-    """The first file, or the one after a file that a run has renamed without coming further."""
-    lost = _newest_broken(folder)
-    orphan = refuse_unsafe_file(folder / JOURNAL) is not None
-    if lost is None and orphan:
-        # the unfinished transaction of a file that is gone must not be played into a new one
-        lost = _broken_name(folder, now)
-    if lost is None:
-        _create(folder, cluster, now)
-        return
-    _move_companions(folder, lost)
-    why = "was gone: only the journal of an unfinished transaction was left" if orphan else "was set aside by a run that did not end well"
-    _create(folder, cluster, now, losses={lost: why}, holds=_holds_in(folder / lost, cluster))
+def _taken_with_patience(path: Path, clock: Clock, patience: float) -> RunLock:
+    until = clock.boottime() + patience
+    while True:
+        try:
+            return RunLock.take(path, now=clock.now(), taken="another alert run is at work")
+        except Locked:
+            if clock.boottime() + _NAP_S > until:
+                raise
+        clock.sleep(_NAP_S)
 
 
-def _create(folder: Path, cluster: str, now: datetime, *, losses: Mapping[str, str] | None = None, holds: Iterable[Hold] = ()) -> None:
-    """A new state file, whole from the moment it has its name."""
-    draft = folder / _DRAFT
-    connection = file.create(draft)
+def _opened_to_alert(path: Path, cluster: str) -> sqlite3.Connection:
+    connection = file.open_believed(path, cluster, alerts=True)
+    with _closed_on_failure(connection):
+        _allay(connection, path)
+        file.bring_forward(connection)
+    return connection
+
+
+def _opened_anew_to_alert(folder: Path, cluster: str, clock: Clock) -> sqlite3.Connection:
+    """After the file that is there was set aside, unless somebody else has done so: that takes the lock of the run that acts."""
+    lock = RunLock.take(folder / LOCK, now=clock.now())
     try:
-        rows.put(connection, "meta", ("cluster", cluster))
-        rows.put(connection, "meta", ("begun", rows.in_words(now)))
-        for name, why in (losses or {}).items():
-            rows.put(connection, "losses", (name, rows.in_words(now), why))
-            rows.put(connection, "meta", ("unreported", f"{why}; it was set aside as {name}"))
-        for hold in holds:
-            rows.put(connection, "holds", rows.of_hold(hold))
-        connection.execute("COMMIT")
+        sweep(folder)
+        try:
+            return _opened_to_alert(folder / STATE, cluster)
+        except Broken as broken:
+            set_aside(folder, cluster, why=str(broken), now=clock.now())
+        return _opened_to_alert(folder / STATE, cluster)
     finally:
-        connection.close()
-    draft.rename(folder / STATE)
-    sync_directory(folder)
+        lock.release()
+
+
+def _allay(connection: sqlite3.Connection, path: Path) -> None:
+    """Take away the mark of a doubt that all of the file has just answered, which shows as well that it may be written."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        rows.take_out(connection, "meta", "name = ?", (file.DOUBTED,))
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise _of_header(error, path) from None
+
+
+def _of_header(error: sqlite3.Error, path: Path) -> Exception:
+    if file.name_of(error) == "SQLITE_READONLY" and os.access(path, os.W_OK):
+        # a byte of its header says so
+        return Broken("is broken: it says of itself that it may not be written")
+    return error
 
 
 def _begin_beside(folder: Path, cluster: str, clock: Clock) -> None:
@@ -212,8 +240,8 @@ def _begin_beside(folder: Path, cluster: str, clock: Clock) -> None:
             continue
         try:
             if refuse_unsafe_file(folder / STATE) is None:
-                _sweep(folder)
-                _begin(folder, cluster, clock.now())
+                sweep(folder)
+                begin(folder, cluster, clock.now())
         finally:
             lock.release()
     if refuse_unsafe_file(folder / STATE) is None:
@@ -225,12 +253,10 @@ def _prove_writable(connection: sqlite3.Connection, path: Path, now: datetime) -
     try:
         connection.execute("BEGIN IMMEDIATE")
         rows.put(connection, "meta", ("last_run", rows.in_words(now)), replace=True)
+        rows.take_out(connection, "meta", "name = ?", (file.DOUBTED,))
         connection.execute("COMMIT")
     except sqlite3.Error as error:
-        if file.name_of(error) == "SQLITE_READONLY" and os.access(path, os.W_OK):
-            # a byte of its header says so
-            raise Broken("is broken: it says of itself that it may not be written") from None
-        raise
+        raise _of_header(error, path) from None
 
 
 def _refuse_without_room(folder: Path) -> None:
@@ -242,47 +268,3 @@ def _refuse_without_room(folder: Path) -> None:
             hint="it takes room and the right to write there; or give another directory with --state-dir",
             subject=f"file/{folder}",
         )
-
-
-def _sweep(folder: Path) -> None:
-    """Drafts of runs that died before they gave them their name."""
-    for name in (_DRAFT, *(_DRAFT + companion for companion in _COMPANIONS)):
-        with suppress(FileNotFoundError):
-            (folder / name).unlink()
-
-
-def _holds_in(path: Path, cluster: str) -> tuple[Hold, ...]:
-    """The holds of a file that is not believed as a whole: those whose own seal is whole, unless it is another cluster's."""
-    if os.path.lexists(path.with_name(path.name + "-wal")):
-        return ()
-    try:
-        connection = file.connect(path, "rw")
-    except (sqlite3.Error, UnicodeDecodeError):
-        return ()
-    try:
-        if any(value != cluster for name, value in rows.whole_rows(connection, "meta") if name == "cluster"):
-            return ()
-        # by id: a page that stands in two places shows its rows twice
-        return tuple({row[0]: rows.hold(row) for row in rows.whole_rows(connection, "holds") if row[-1] is None}.values())
-    finally:
-        connection.close()
-
-
-def _newest_broken(folder: Path) -> str | None:
-    try:
-        names = [entry.name for entry in os.scandir(folder)]
-    except FileNotFoundError:
-        return None
-    return max((name for name in names if name.startswith(_BROKEN) and not name.endswith(_COMPANIONS)), default=None)
-
-
-def _broken_name(folder: Path, now: datetime) -> str:
-    name = f"{_BROKEN}{now:%Y%m%dT%H%M%SZ}"
-    names = (name, *(f"{name}-{count}" for count in range(2, 1000)))
-    return next(free for free in names if not any(os.path.lexists(folder / (free + more)) for more in ("", *_COMPANIONS)))
-
-
-def _move_companions(folder: Path, target: str) -> None:
-    for companion in _COMPANIONS:
-        with suppress(FileNotFoundError):
-            (folder / (STATE + companion)).rename(folder / (target + companion))

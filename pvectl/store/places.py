@@ -15,6 +15,7 @@ from pvectl.errors import CannotWrite, ConfigError, NotPermitted, UnsafeFile
 STATE = "state.db"
 JOURNAL = "state.db-journal"
 LOCK = "state.lock"
+ALERT_LOCK = "alert.lock"
 
 _SYSTEM = Path("/var/lib/pvectl")
 # as in proxmox.yml; a leading letter or digit keeps "..", and everything hidden, out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TypeAlias
@@ -14,7 +14,7 @@ import msgspec
 from pvectl.core.hold import Hold
 from pvectl.store.entries import DecisionEntry, Ending, Intent, as_written
 
-Value: TypeAlias = "str | int | float | None"
+Value: TypeAlias = "str | int | float | bytes | None"
 Parameters: TypeAlias = Sequence[Value] | Mapping[str, Value]
 
 _OF_INTENT = (
@@ -46,7 +46,14 @@ TABLES: Mapping[str, str] = {
     "intents": f"CREATE TABLE intents {_OF_INTENT}",
     "actions": f"CREATE TABLE actions {_OF_INTENT}",
     "losses": "CREATE TABLE losses (file TEXT PRIMARY KEY NOT NULL, at TEXT NOT NULL, why TEXT NOT NULL, seal TEXT NOT NULL) WITHOUT ROWID",
+    # thousands of rows of a few KiB: under a number as their key they lie in whole pages, and their seals are found without their payload
+    "alerts": (
+        "CREATE TABLE alerts (place INTEGER PRIMARY KEY NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, kept_at TEXT NOT NULL, "
+        "seal TEXT NOT NULL, payload BLOB NOT NULL)"
+    ),
+    "looks": "CREATE TABLE looks (at INTEGER PRIMARY KEY NOT NULL, size INTEGER NOT NULL, seal TEXT NOT NULL, payload BLOB NOT NULL)",
 }
+_ADDED_IN = {"alerts": 2, "looks": 2}
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "meta": ("name", "value"),
     "kept": ("kind", "name", "kept_at", "payload"),
@@ -55,13 +62,18 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "intents": _INTENT_COLUMNS,
     "actions": _INTENT_COLUMNS,
     "losses": ("file", "at", "why"),
+    "alerts": ("place", "kind", "name", "kept_at", "payload"),
+    "looks": ("at", "size", "payload"),
 }  # fmt: skip
 
 
 BEGINS = "(substr(id, 1, length(:typed)) = :typed OR substr(id, 1, length(:meant)) = :meant)"
-SUMMED = tuple(table for table in TABLES if table != "meta")
+ACTED_ON = "SELECT decision_id FROM intents WHERE {0} UNION ALL SELECT decision_id FROM actions WHERE {0}"
+# what only alerts are about is large, and looked at by those who use it
+SUMMED = tuple(table for table in TABLES if table not in ("meta", "alerts", "looks"))
 _KEY_LENGTHS = {"kept": 2}
 _SUM = "sum of "
+_AT_ONCE = 500
 
 
 class BrokenSeal(Exception):
@@ -76,10 +88,38 @@ def put(connection: sqlite3.Connection, table: str, values: Sequence[Value], *, 
         take_out(connection, table, " AND ".join(f"{name} = ?" for name in key), values[: len(key)])
     seal = _seal(table, values)
     assert seal is not None
-    marks = ", ".join("?" * (len(values) + 1))
+    _insert(connection, table, [(*values, seal)])
+
+
+def put_all(connection: sqlite3.Connection, table: str, many: Iterable[Sequence[Value]]) -> None:
+    """Write many rows of a table with a single key, each in the place of the one that has its key."""
+    sealed = []
+    for row in many:
+        values = [_storable(value) for value in row]
+        sealed.append((*values, _seal(table, values)))
+    take_out_all(connection, table, [row[0] for row in sealed])
+    _insert(connection, table, sealed)
+
+
+def take_out_all(connection: sqlite3.Connection, table: str, keys: Sequence[Value]) -> None:
+    """Delete the rows with these keys, as far as they are there."""
+    for start in range(0, len(keys), _AT_ONCE):
+        some = keys[start : start + _AT_ONCE]
+        take_out(connection, table, f"{COLUMNS[table][0]} IN ({', '.join('?' * len(some))})", some)
+
+
+def begin_again(connection: sqlite3.Connection, table: str, whole: Iterable[Sequence[Value]]) -> None:
+    """Nothing but these rows, and their sum, whatever the table held."""
+    connection.execute(f"DELETE FROM {table}")  # noqa: S608
+    put(connection, "meta", (_SUM + table, _sum(0, 0)), replace=True)
+    put_all(connection, table, whole)
+
+
+def _insert(connection: sqlite3.Connection, table: str, sealed: Sequence[Sequence[Value]]) -> None:
+    marks = ", ".join("?" * (len(COLUMNS[table]) + 1))
     names = ", ".join((*COLUMNS[table], "seal"))
-    connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", (*values, seal))  # noqa: S608
-    _count(connection, table, [seal], 1)
+    connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", sealed)  # noqa: S608
+    _count(connection, table, [str(row[-1]) for row in sealed], 1)
 
 
 def take_out(connection: sqlite3.Connection, table: str, where: str, parameters: Parameters = ()) -> None:
@@ -90,10 +130,20 @@ def take_out(connection: sqlite3.Connection, table: str, where: str, parameters:
         _count(connection, table, seals, -1)
 
 
-def begin_sums(connection: sqlite3.Connection) -> None:
-    """The sums of empty tables."""
-    for table in SUMMED:
-        put(connection, "meta", (_SUM + table, _sum(0, 0)))
+def tables_of(form: int) -> dict[str, str]:
+    """The tables of a file of this form, and how they were made."""
+    return {table: made for table, made in TABLES.items() if _ADDED_IN.get(table, 1) <= form}
+
+
+def lay_out(connection: sqlite3.Connection, *, after: int = 0) -> None:
+    """Empty tables with their sums: those that a file of the form `after` has not."""
+    there = tables_of(after)
+    new = {table: made for table, made in TABLES.items() if table not in there}
+    for made in new.values():
+        connection.execute(made)
+    for table in new:
+        if table != "meta":
+            put(connection, "meta", (_SUM + table, _sum(0, 0)))
 
 
 def check_sum(connection: sqlite3.Connection, table: str) -> None:
@@ -209,7 +259,7 @@ def intent(row: tuple[Value, ...]) -> tuple[Intent, Ending | None]:
 
 def _storable(value: Value) -> Value:
     # half of a surrogate pair, as a JSON escape can leave it, has no UTF-8
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) and not value.isascii() else value
 
 
 def _json(raw: msgspec.Raw) -> str:
@@ -220,7 +270,12 @@ def _json(raw: msgspec.Raw) -> str:
 
 
 def _seal(table: str, values: Sequence[Value]) -> str | None:
+    *head, last = values
     try:
+        if isinstance(last, bytes):
+            seal = hashlib.blake2b(msgspec.json.encode((table, head, len(last))), digest_size=16)
+            seal.update(last)
+            return seal.hexdigest()
         return hashlib.blake2b(msgspec.json.encode((table, values)), digest_size=16).hexdigest()
     except (UnicodeError, TypeError):
         # nothing that we have written

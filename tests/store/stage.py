@@ -16,10 +16,12 @@ from msgspec import Raw, Struct
 
 from pvectl.clock import SystemClock
 from pvectl.core.hold import Hold
-from pvectl.store import DecisionEntry, Intent, Store, open_to_write
+from pvectl.store import DecisionEntry, Intent, Store, open_to_alert, open_to_write
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 LAB = "lab"
+# every commit waits for the disk, and a busy one makes these tests ten times as slow without proving more
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 class StandingClock(SystemClock):
@@ -60,6 +62,10 @@ class State(Struct, frozen=True):
     def lock(self) -> Path:
         return self.folder / "state.lock"
 
+    @property
+    def alert_lock(self) -> Path:
+        return self.folder / "alert.lock"
+
     def broken(self) -> list[str]:
         """The files that were set aside, without what lay beside them."""
         beside = ("-journal", "-wal", "-shm")
@@ -67,6 +73,9 @@ class State(Struct, frozen=True):
 
     def run(self, clock: SystemClock | None = None) -> Store:
         return open_to_write(self.directory, LAB, clock or StandingClock())
+
+    def alert_run(self, clock: SystemClock | None = None, *, patience: float = 0.0) -> Store:
+        return open_to_alert(self.directory, LAB, clock or StandingClock(), patience=patience)
 
     def begun(self, **seconds_of: int) -> Self:
         """With these credits kept by an earlier run."""
@@ -95,7 +104,7 @@ import os, signal, sys
 from datetime import timedelta
 from pathlib import Path
 from pvectl.errors import PvectlError
-from pvectl.store import open_beside, open_to_read, open_to_write
+from pvectl.store import open_beside, open_to_alert, open_to_read, open_to_write
 from tests.store.stage import LAB, NOON, Credit, StandingClock, a_decision, a_hold, an_intent
 
 directory, clock = Path(sys.argv[1]), StandingClock()

@@ -13,7 +13,7 @@ import pytest
 from msgspec import Raw
 
 from pvectl.errors import BadState, PvectlError
-from pvectl.store import open_beside, open_to_read, open_to_write
+from pvectl.store import Store, open_beside, open_to_read, open_to_write
 from tests.store.stage import LAB, NOON, Credit, StandingClock, State, a_decision, a_hold, an_intent
 
 TOLD = {"a": Credit(seconds=600), "b": Credit(seconds=1800, phase="notice")}
@@ -106,7 +106,7 @@ DAMAGE: dict[str, list[Callable[[State], None]]] = {
         _statement("UPDATE sqlite_master SET sql = replace(sql, 'NOT NULL', '') WHERE name = 'kept'"),
     ],
     "not one of pvectl's": [_emptied, _another_database, _statement("PRAGMA application_id = 1")],
-    "newer version": [_statement("PRAGMA user_version = 2")],
+    "newer version": [_statement("PRAGMA user_version = 3")],
     "unknown form": [_statement("PRAGMA user_version = 0")],
     "another program": [_write_ahead],
 }
@@ -355,3 +355,42 @@ def test_s31_a_run_on_a_spoilt_file_goes_on_from_the_truth_or_begins_anew(full: 
         for path in full.folder.glob("state.db*"):
             if path != full.file:
                 path.unlink()
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize(
+    "statement", ["UPDATE actions SET subject = 'guest/7'", "DELETE FROM actions", "UPDATE decisions SET verdict = 'keep' WHERE id = 'd1'"]
+)
+def test_s31_damage_that_a_run_comes_across_is_set_aside_by_the_next_one(
+    full: State, monkeypatch: pytest.MonkeyPatch, statement: str, *, large: bool
+) -> None:
+    if large:
+        monkeypatch.setattr("pvectl.store.file._CHECKED_WHOLE", 0)
+    _damage(full, statement)
+    with full.run() as store:
+        if store.set_aside is None:
+            with pytest.raises(BadState):
+                _read_all(store)
+    if not full.broken():
+        with full.run() as store:
+            assert "is broken" in str(store.set_aside)
+            assert store.holds(at=NOON) == (a_hold("h1"),)
+    with full.run() as store:
+        assert store.set_aside is None
+        assert store.actions(since=NOON) == ()
+
+
+def _read_all(store: Store) -> None:
+    store.actions(since=NOON)
+    store.decision("d1")
+
+
+def test_a_doubt_that_was_for_nothing_is_forgotten(full: State) -> None:
+    with full.run() as store:
+        store._session.is_doubted = True
+    with full.alert_run() as store:
+        assert store.set_aside is None
+    with closing(sqlite3.connect(full.file)) as connection:
+        assert connection.execute("SELECT count(*) FROM meta WHERE name = 'doubted'").fetchone() == (0,)
+    with full.run() as store:
+        assert store.recall_all("idle", Credit) == TOLD

@@ -203,6 +203,42 @@ with open_to_write(directory, LAB, clock) as store:
 
 
 @mounts
+def test_when_the_disk_fills_up_under_an_alert_run_nothing_is_half_kept_and_it_goes_on_when_there_is_room(state: State) -> None:
+    said = in_a_small_place(
+        state.directory,
+        "2m",
+        """
+from pvectl.core.alerts.incident import Records
+from pvectl.store import open_to_alert
+from pvectl.store.alerts import Alerts
+from tests.store.alerting import a_row, an_incident, records_of
+
+many = records_of([an_incident(number) for number in range(400)])
+with open_to_alert(directory, LAB, clock) as store:
+    alerts = Alerts(store)
+    alerts.write_records(Records(), records_of([an_incident()]))
+    fill()
+    def evaluate():
+        with alerts.transaction():
+            alerts.write_records(alerts.records(), many)
+            alerts.put_rows(a_row(an_incident()))
+    attempt(evaluate)
+    say((len(alerts.records().incidents), len(alerts.rows())))
+attempt(lambda: open_to_alert(directory, LAB, clock))
+with open_to_read(directory, LAB) as reader:
+    say((len(Alerts(reader).records().incidents), len(Alerts(reader).rows())))
+os.unlink(directory / "ballast")
+with open_to_alert(directory, LAB, clock) as store:
+    alerts = Alerts(store)
+    attempt(evaluate)
+    say((store.set_aside, len(alerts.records().incidents), len(alerts.rows()), alerts.take_losses()))
+""",
+    )
+
+    assert said.splitlines() == ["CannotWrite 73", "(1, 0)", "CannotWrite 73", "(1, 0)", "done", "(None, 400, 1, ())"]
+
+
+@mounts
 @pytest.mark.slow
 def test_s24_wherever_the_space_ends_what_was_said_to_be_kept_is_kept(state: State) -> None:
     said = in_a_small_place(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import shutil
-import subprocess
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -13,15 +10,10 @@ import pytest
 from pvectl.errors import BadState
 from pvectl.store import open_to_read
 from tests.store.stage import LAB, NOON, Credit, State, a_hold, other
+from tests.store.tracing import CALLS, REFUSABLE, Point, needs_strace, points
 
 pytestmark = pytest.mark.slow
 
-# those that change something: a kill at any other call is a kill before the next of these
-CALLS = ("openat", "pwrite64", "fsync", "fdatasync", "ftruncate", "rename", "unlink", "mkdir")
-REFUSABLE = {
-    "EIO": ("openat", "pwrite64", "fsync", "fdatasync", "ftruncate", "rename", "pread64"),
-    "ENOSPC": ("mkdir", "openat", "pwrite64", "rename"),
-}
 RUN = """
 code = "done"
 try:
@@ -37,17 +29,7 @@ except PvectlError as error:
     code = f"{type(error).__name__} {int(error.exit_code)}"
 say(code)
 """
-STRACE = ("strace", "--seccomp-bpf", "-f", "-o", "/dev/null")
 KINDS = ("first", "next", "broken")
-
-
-def _works() -> bool:
-    if shutil.which("strace") is None:
-        return False
-    return subprocess.run(["strace", "-o", "/dev/null", "true"], capture_output=True, check=False).returncode == 0
-
-
-needs_strace = pytest.mark.skipif(not _works(), reason="strace is not here, or may not trace")
 
 
 def _prepared(state: State, kind: str) -> State:
@@ -62,21 +44,8 @@ def _prepared(state: State, kind: str) -> State:
     return state
 
 
-def _points(state: State, kind: str, log: Path, calls: tuple[str, ...]) -> list[tuple[str, int]]:
-    """Every call the run makes from its beginning on, as strace counts them."""
-    with other(_prepared(state, kind).directory, RUN, before=("strace", "-o", str(log), "-e", ",".join(calls))) as process:
-        assert process.ended() == (0, "BadState 65\n" if kind == "broken" else "done\n")
-    counted: Counter[str] = Counter()
-    points, begun = [], False
-    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
-        if (call := re.match(r"(\w+)\(", line)) is None:
-            continue
-        counted[call[1]] += 1
-        begun = begun or f"/{LAB}" in line
-        if begun and '/sent"' not in line and (call[1] != "openat" or "O_CREAT" in line):
-            points.append((call[1], counted[call[1]]))
-    assert len(points) > 10
-    return points
+def _points(state: State, kind: str, log: Path, calls: tuple[str, ...]) -> list[Point]:
+    return points(lambda: _prepared(state, kind), RUN, log, calls, says="BadState 65\n" if kind == "broken" else "done\n")
 
 
 def _ends_well(state: State, kind: str, said: str) -> None:
@@ -106,8 +75,7 @@ def test_s24_s30_a_run_killed_at_any_call_leaves_the_old_or_the_new_state_and_no
     state: State, tmp_path: Path, kind: str
 ) -> None:
     for call, number in _points(state, kind, tmp_path / "log", CALLS):
-        trace = (*STRACE, "-e", f"inject={call}:signal=KILL:when={number}", "-e", f"trace={call}")
-        with other(_prepared(state, kind).directory, RUN, before=trace) as process:
+        with other(_prepared(state, kind).directory, RUN, before=Point(call, number).kill()) as process:
             _, said = process.ended()
         # who only looks in between is never told anything else either
         try:
@@ -124,8 +92,7 @@ def test_s24_s30_a_run_killed_at_any_call_leaves_the_old_or_the_new_state_and_no
 @pytest.mark.parametrize(("kind", "refusal"), [("first", "ENOSPC"), ("next", "ENOSPC"), ("next", "EIO")])
 def test_s24_a_run_refused_at_any_call_says_so_and_claims_nothing(state: State, tmp_path: Path, kind: str, refusal: str) -> None:
     for call, number in _points(state, kind, tmp_path / "log", REFUSABLE[refusal]):
-        trace = (*STRACE, "-e", f"inject={call}:error={refusal}:when={number}", "-e", f"trace={call}")
-        with other(_prepared(state, kind).directory, RUN, before=trace) as process:
+        with other(_prepared(state, kind).directory, RUN, before=Point(call, number).refuse(refusal)) as process:
             status, said = process.ended()
         try:
             assert status == 0, "an unexpected error"

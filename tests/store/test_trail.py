@@ -166,7 +166,7 @@ def test_actions_are_kept_for_ever_and_decisions_without_one_for_ninety_days(sta
 
 
 def test_evidence_that_grows_too_large_gives_up_its_oldest_decisions_first(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pvectl.store.state._EVIDENCE_LIMIT", 10_000)
+    monkeypatch.setattr("pvectl.store.pruning._EVIDENCE_LIMIT", 10_000)
     payload = msgspec.Raw(msgspec.json.encode("x" * 998))
     with state.run() as store:
         for minute in range(12):
