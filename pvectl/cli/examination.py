@@ -90,12 +90,16 @@ def _configuration(run: Run) -> Generator[Check, None, Connection | None]:
     hosts = "1 host" if len(connection.hosts) == 1 else f"{len(connection.hosts)} hosts"
     yield ok("config", "cluster", f"{directory / CONNECTIONS} is safe from others: cluster {connection.cluster}, {hosts}")
     try:
-        load_jobs(directory)
+        jobs = load_jobs(directory)
     except PvectlError as error:
         yield from _wrong_configuration(error)
     else:
         there = "has no mistakes" if (directory / JOBS).exists() else "is not there, so everything in it has its default"
         yield ok("config", "cluster", f"{directory / JOBS} {there}")
+        if jobs.alert.receivers or jobs.alert.heartbeat:
+            from pvectl.cli.examination_receivers import of_receivers
+
+            yield from of_receivers(jobs.alert, directory, run.env)
     return connection
 
 
@@ -172,9 +176,7 @@ def _introductions(connection: Connection, reached: Sequence[Host], deadline: De
     return bool(met)
 
 
-def _sort_in(
-    host: Host, answer: Introduction | PvectlError, met: dict[str, Introduction], failed: list[tuple[Host, PvectlError]]
-) -> None:
+def _sort_in(host: Host, answer: Introduction | PvectlError, met: dict[str, Introduction], failed: list[tuple[Host, PvectlError]]) -> None:
     if isinstance(answer, PvectlError):
         failed.append((host, answer))
     else:
@@ -271,9 +273,7 @@ def _wake(sight: _Sight, silent: Sequence[str]) -> Iterator[Check]:
     yield from _each_node("wake-on-lan", sight, ask, silent)
 
 
-def _each_node(
-    check: str, sight: _Sight, ask: Callable[[str], Check], silent: Sequence[str] = ()
-) -> Generator[Check, None, list[str]]:
+def _each_node(check: str, sight: _Sight, ask: Callable[[str], Check], silent: Sequence[str] = ()) -> Generator[Check, None, list[str]]:
     """Yields what `ask` makes of each node; gives those that do not answer."""
     nodes = [node for node in _online(sight.view) if node not in silent]
     answers = sight.client.in_parallel([partial(ask, node) for node in nodes])

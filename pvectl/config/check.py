@@ -12,9 +12,9 @@ from msgspec.structs import FieldInfo, fields
 
 from pvectl.config import durations
 from pvectl.config.document import Mapping, Mark, Node, Scalar, Sequence
-from pvectl.config.problems import Misspelt, Problem, nearest, shown, shown_key
-from pvectl.config.rules import RULES, WRONG
-from pvectl.config.schema import KEY_HINTS, NOT_YET, PvectlFile
+from pvectl.config.problems import WRONG, Misspelt, PartlyWrong, Problem, is_wrong, nearest, shown, shown_key
+from pvectl.config.rules import RULES
+from pvectl.config.schema import KEY_HINTS, NOT_A_MAP
 from pvectl.config.spelling import SCALAR_FORMS, TEXT_FORMS
 from pvectl.core.secret import Secret
 
@@ -60,6 +60,8 @@ class _Reader:
         origin = get_origin(of)
         if _is_section(of):
             return self.section(node, of, path)
+        if origin in (Union, types.UnionType):
+            return self.kind_of_section(node, get_args(of), path)
         if origin is tuple:
             return self.several(node, get_args(of)[0], metas, path)
         if origin is dict:
@@ -69,20 +71,48 @@ class _Reader:
             return self.wrong(node.mark, path, f"expected {_expected(of, metas)}, got {_found(node)}", hint)
         return self.single(node, of, metas, path)
 
+    def kind_of_section(self, node: Node, kinds: Iterable[type[Struct]], path: str) -> Any:
+        """One of several kinds of section, by the key that says which."""
+        structs = {str(kind.__struct_config__.tag): kind for kind in kinds}
+        key = str(next(iter(structs.values())).__struct_config__.tag_field)
+        told = f"{key} is one of {', '.join(structs)}"
+        if not isinstance(node, Mapping):
+            return self.wrong(node.mark, path, f"expected a map, got {_found(node)}", f"write {{{key}: ..., ...}}; {told}")
+        given = node.get(key)
+        if given is None or _is_null(given.value):
+            close = next((entry for entry in node.entries if entry.key != key and nearest(entry.key, [key])), None)
+            mark, hint = (close.mark, f"did you mean {key}?") if close and shown_key(close.key) else (node.mark, told)
+            return self.wrong(mark, path, f"lacks {key}", hint)
+        self.marks[_joined(path, key)] = given.value.mark
+        if not isinstance(given.value, Scalar):
+            return self.wrong(given.value.mark, _joined(path, key), f"expected a word, got {_found(given.value)}", told)
+        if given.value.text not in structs:
+            nearby = nearest(given.value.text, structs)
+            hint = f"did you mean {nearby}? {told}" if nearby else told
+            return self.wrong(given.value.mark, _joined(path, key), f"there is no {key} {shown(given.value.text)}", hint)
+        return self.section(node, structs[given.value.text], path)
+
     def section(self, node: Node, struct: type[Struct], path: str) -> Any:
         if not isinstance(node, Mapping):
-            return self.wrong(node.mark, path, f"expected a map, got {_found(node)}", _known(info.encode_name for info in fields(struct)))
+            message, hint = NOT_A_MAP.get(struct) or (
+                f"expected a map, got {_found(node)}",
+                _known(info.encode_name for info in fields(struct)),
+            )
+            return self.wrong(node.mark, path, message, hint)
         known = {info.encode_name: info for info in fields(struct)}
         given: dict[str, Any] = {}
         meant: dict[str, Any] = {}
         for entry in node.entries:
             if len(self.problems) >= _ENOUGH:
                 return WRONG
+            if entry.key == struct.__struct_config__.tag_field:
+                continue
             info = known.get(entry.key)
             if info is None:
                 self.unknown_key(entry.key, entry.mark, struct, known, path)
                 # a misspelt key was given all the same; complaining that it is missing would only distract
-                meant |= {close: WRONG for close in [nearest(entry.key, known)] if close}
+                if (close := nearest(entry.key, known)) or struct in NOT_A_MAP:
+                    meant[close or entry.key] = WRONG
             elif _is_null(entry.value) and _extra(_unwrapped(info.type)[1], "null"):
                 # here nothing is something else than the default
                 self.marks[_joined(path, entry.key)] = entry.value.mark
@@ -92,11 +122,11 @@ class _Reader:
         given = meant | given
         for info in known.values():
             if info.required and info.encode_name not in given:
-                given[info.encode_name] = self.wrong(node.mark, path, f"lacks {info.name}", _example(info))
+                given[info.encode_name] = self.wrong(node.mark, path, f"lacks {info.encode_name}", _example(info))
         for remark in RULES[struct](given) if struct in RULES else ():
             where = _joined(path, remark.key) if remark.key else path
             self.wrong(self.marks.get(where, node.mark), where, remark.message, remark.hint)
-        if any(value is WRONG for value in given.values()):
+        if any(map(is_wrong, given.values())):
             return WRONG
         return struct(**{known[key].name: value for key, value in given.items()})
 
@@ -105,32 +135,34 @@ class _Reader:
         if name is None:
             self.wrong(mark, path, "a key stands here that is not known", "a space must follow the colon" if ":" in key else _known(known))
             return
-        if struct is PvectlFile and key in NOT_YET:
-            self.wrong(
-                mark, name, "this version of pvectl does not have this section yet", "take the section out, or use a version that has it"
-            )
-            return
         close = nearest(key, known)
+        if struct in NOT_A_MAP and not close and key not in KEY_HINTS.get(struct, {}):
+            # {my-topic} is a map with this key in YAML: it may be what must not be shown
+            self.wrong(mark, path, "a key stands here that is not known", NOT_A_MAP[struct][1])
+            return
         hint = KEY_HINTS.get(struct, {}).get(key) or (f"did you mean {close}?" if close else _known(known))
         self.wrong(mark, _joined(path, name), "unknown key", hint)
 
     def several(self, node: Node, of: Any, metas: tuple[Meta, ...], path: str) -> Any:
-        if isinstance(node, Mapping) or (isinstance(node, Scalar) and node.kind == "null"):
-            return self.wrong(node.mark, path, f"expected a list, got {_found(node)}")
-        if isinstance(node, Scalar) and _extra(metas, "one"):
+        one = isinstance(node, Scalar) or (isinstance(node, Mapping) and _is_section(_unwrapped(of)[0]))
+        if one and not _is_null(node) and _extra(metas, "one"):
             alone = self.read(node, of, (), path)
-            return WRONG if alone is WRONG else (alone,)
-        if isinstance(node, Scalar):
-            return self.wrong(node.mark, path, f"expected a list, got {_found(node)}", "write it in brackets: [..., ...]")
+            return WRONG if is_wrong(alone) else (alone,)
+        if not isinstance(node, Sequence):
+            hint = "write it in brackets: [..., ...]" if isinstance(node, Scalar) and not _is_null(node) else None
+            if isinstance(node, Mapping) and _is_section(_unwrapped(of)[0]):
+                hint = "write a dash before each of them: - {...}"
+            return self.wrong(node.mark, path, f"expected a list, got {_found(node)}", hint)
         values = tuple(self.read(item, of, (), f"{path}[{index}]") for index, item in enumerate(node.items))
         least = _limit(metas, "min_length")
         if least is not None and len(values) < least:
             return self.wrong(node.mark, path, "is an empty list", "give at least one")
-        return WRONG if any(value is WRONG for value in values) else values
+        return PartlyWrong(values) if any(map(is_wrong, values)) else values
 
     def named(self, node: Node, of: Any, metas: tuple[Meta, ...], path: str) -> Any:
         if not isinstance(node, Mapping):
-            return self.wrong(node.mark, path, f"expected a map of names, got {_found(node)}")
+            hint = "write each under its name: NAME: {...}" if isinstance(node, Sequence) else None
+            return self.wrong(node.mark, path, f"expected a map of names, got {_found(node)}", hint)
         form = TEXT_FORMS.get(_extra(metas, "key") or "")
         values: dict[str, Any] = {}
         for entry in node.entries:
@@ -141,12 +173,12 @@ class _Reader:
                 values[entry.key] = WRONG
                 continue
             values[name] = self.read(entry.value, of, (), _joined(path, name))
-        return WRONG if any(value is WRONG for value in values.values()) else values
+        return PartlyWrong(values) if any(map(is_wrong, values.values())) else values
 
     def single(self, node: Scalar, of: Any, metas: tuple[Meta, ...], path: str) -> Any:
         form = _extra(metas, "form")
         if of is Secret:
-            return self.secret(node, path)
+            return self.secret(node, metas, path)
         if _is_null(node):
             return self.wrong(node.mark, path, f"is empty, expected {_expected(of, metas)}")
         if form in SCALAR_FORMS:
@@ -179,12 +211,11 @@ class _Reader:
         except Misspelt as error:
             return self.wrong(node.mark, path, error.message, error.hint)
 
-    def secret(self, node: Scalar, path: str) -> Any:
+    def secret(self, node: Scalar, metas: tuple[Meta, ...], path: str) -> Any:
         """Whatever is wrong with it, the message never repeats it."""
         if not node.text.strip() or node.kind == "null":
-            return self.wrong(
-                node.mark, path, "is empty, expected the token's secret", "Proxmox VE showed it once, when the token was made"
-            )
+            hint = None if _extra(metas, "what") else "Proxmox VE showed it once, when the token was made"
+            return self.wrong(node.mark, path, f"is empty, expected {_expected(Secret, metas)}", hint)
         if node.kind != "str":
             return self.wrong(node.mark, path, "expected text, got something else", "put the secret in quotes")
         return Secret(node.text)
@@ -233,6 +264,8 @@ def _unwrapped(of: Any, *, map_given: bool = False) -> tuple[Any, tuple[Meta, ..
             metas = (*(note for note in notes if isinstance(note, Meta)), *metas)
         elif get_origin(of) in (Union, types.UnionType):
             parts = [part for part in get_args(of) if part is not type(None)]
+            if len(parts) > 1 and all(map(_is_section, parts)):
+                return Union[tuple(parts)], metas  # noqa: UP007 - there is no other way to spell a union of unknown members
             of = next((part for part in parts if _is_section(part) == map_given), parts[0])
         else:
             return of, metas
@@ -256,11 +289,19 @@ def _limit(metas: tuple[Meta, ...], word: str) -> Any:
 
 def _example(info: FieldInfo) -> str | None:
     _, metas = _unwrapped(info.type)
-    examples = next((meta.examples for meta in metas if meta.examples), None)
+    examples = next((meta.examples for meta in reversed(metas) if meta.examples), None)
     if not examples:
         return None
-    written = f"[{', '.join(examples[0])}]" if isinstance(examples[0], list) else str(examples[0])
-    return f"for example {info.name}: {written}"
+    return f"for example {info.encode_name}: {_written(examples[0])}"
+
+
+def _written(example: Any) -> str:
+    """As it would stand in the file, on one line."""
+    if isinstance(example, list):
+        return f"[{', '.join(map(_written, example))}]"
+    if isinstance(example, dict):
+        return f"{{{', '.join(f'{key}: {_written(value)}' for key, value in example.items())}}}"
+    return str(example)
 
 
 def _joined(path: str, key: str) -> str:
@@ -281,6 +322,8 @@ def _found(node: Node) -> str:
 def _expected(of: Any, metas: tuple[Meta, ...]) -> str:
     if (form := _extra(metas, "form")) in _FORMS:
         return _FORMS[form]
+    if of is Secret:
+        return _extra(metas, "what") or "the token's secret"
     if get_origin(of) is Literal:
         return _extra(metas, "else") or f"one of {', '.join(get_args(of))}"
-    return {bool: "true or false", int: "a whole number", float: "a number", str: "text", Secret: "the token's secret"}.get(of, "a value")
+    return {bool: "true or false", int: "a whole number", float: "a number", str: "text"}.get(of, "a value")

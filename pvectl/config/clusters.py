@@ -30,6 +30,7 @@ class Connections(Struct, frozen=True, kw_only=True):
     default_cluster: str | None
     marks: Mapping[str, Mark]
     short_form: bool = False
+    secrets: Mapping[str, Secret] = {}
 
 
 class ResolvedCluster(Struct, frozen=True, kw_only=True):

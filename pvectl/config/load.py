@@ -39,6 +39,8 @@ _LARGEST = 256 * 1024
 _DEEPEST = 24
 # what YAML 1.2 does not count as printable, and a byte order mark in mid-text; the inverse set takes re 7 ms to compile
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]")
+# the key, unless an empty map follows it
+_SECRETS = re.compile(rb"""(?m)(?:^|[{,])\s*["']?secrets["']?\s*:(?!\s*\{\s*\})""")
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _BOOLS = frozenset({"true", "True", "TRUE", "false", "False", "FALSE"})
@@ -59,11 +61,14 @@ def load_connections(directory: Path, env: Mapping[str, str] | None = None) -> C
         guarded = read_guarded(path, limit=_LARGEST)
     except FileNotFoundError:
         raise nothing_in(directory) from None
-    if _gives_a_secret(guarded.content) and not is_credential(path, env):
-        guarded.refuse_when_others_read("a token's secret")
+    if (what := _gives_secrets(guarded.content)) and not is_credential(path, env):
+        guarded.refuse_when_others_read(what)
     connections = connections_in(guarded.content, path)
-    if any(entry.token_value for entry in connections.clusters.values()) and not is_credential(path, env):
-        guarded.refuse_when_others_read("a token's secret")
+    if not is_credential(path, env):
+        if any(entry.token_value for entry in connections.clusters.values()):
+            guarded.refuse_when_others_read("a token's secret")
+        if connections.secrets:
+            guarded.refuse_when_others_read("secrets")
     return connections
 
 
@@ -80,13 +85,21 @@ def connections_in(content: bytes, path: Path) -> Connections:
     file: ProxmoxFile = checked.value
     clusters = {SHORT_FORM_NAME: _long_form(file.proxmox)} if file.proxmox else file.clusters
     return Connections(
-        path=path, clusters=clusters, default_cluster=file.default_cluster, marks=checked.marks, short_form=file.proxmox is not None
+        path=path,
+        clusters=clusters,
+        default_cluster=file.default_cluster,
+        marks=checked.marks,
+        short_form=file.proxmox is not None,
+        secrets=file.secrets,
     )
 
 
-def _gives_a_secret(content: bytes) -> bool:
-    """Whether it looks like that before it is parsed, so that a typo elsewhere cannot hide an open file."""
-    return any(b"token_value" in line.split(b"#", 1)[0] for line in content.splitlines())
+def _gives_secrets(content: bytes) -> str | None:
+    """What it seems to hold before it is parsed, so that a typo elsewhere cannot hide an open file."""
+    said = b"\n".join(line.split(b"#", 1)[0] for line in content.splitlines())
+    if b"token_value" in said:
+        return "a token's secret"
+    return "secrets" if b"secrets" in said and _SECRETS.search(said) else None
 
 
 def _long_form(short: SingleHost) -> ClusterEntry:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -54,6 +54,20 @@ class ConfigProblems(ConfigError):
             return
         count = len(self.problems)
         super().__init__(f"{count} problems in the configuration, the first: {self.problems[0]}", hint="pvectl config check shows them all")
+
+
+WRONG = object()
+"""Stands for a value that was given but already found wrong; rules look at what was given, not only at what is good."""
+
+
+class PartlyWrong(Struct, frozen=True):
+    """Stands for a list or a map of names in which something was found wrong; the rest of it still counts for what refers to it."""
+
+    values: tuple[object, ...] | Mapping[str, object]
+
+
+def is_wrong(value: object) -> bool:
+    return value is WRONG or isinstance(value, PartlyWrong)
 
 
 class Misspelt(ValueError):

@@ -6,26 +6,37 @@ from collections.abc import Callable, Iterator, Mapping
 
 from msgspec import Struct
 
-from pvectl.config import timetable, watching
+from pvectl.config import telling, timetable, watching
 from pvectl.config.durations import show_duration
 from pvectl.config.problems import Remark, nearest, shown
 from pvectl.config.schema import (
     SHORT_FORM_NAME,
     Activity,
+    Alert,
     ClusterEntry,
     IdleCheck,
     Monitor,
     OwnPlace,
     ProxmoxFile,
     PvectlFile,
+    RuleEntry,
     ScheduledShutdown,
     ScheduleEntry,
+    SecretSource,
     StayUpEntry,
     Tls,
 )
-
-WRONG = object()
-"""Stands for a value that was given but already found wrong; rules look at what was given, not only at what is good."""
+from pvectl.config.schema.alerting import TemplateEntry
+from pvectl.config.schema.receivers import (
+    AlertmanagerEntry,
+    NtfyEntry,
+    PagerDutyEntry,
+    ReceiverTls,
+    SendmailEntry,
+    SmtpEntry,
+    TelegramEntry,
+    WebhookEntry,
+)
 
 _SECRET_SOURCES = ("token_value", "token_file", "token_command")
 
@@ -191,5 +202,17 @@ RULES: Mapping[type[Struct], Callable[[Mapping[str, object]], Iterator[Remark]]]
     ScheduledShutdown: timetable.of_schedules,
     StayUpEntry: timetable.of_window,
     Monitor: watching.of_monitor,
+    Alert: telling.of_alert,
+    RuleEntry: telling.of_rule,
+    TemplateEntry: telling.of_template,
+    SecretSource: telling.of_secret,
+    ReceiverTls: telling.of_receiver_tls,
+    WebhookEntry: telling.of_webhook,
+    AlertmanagerEntry: telling.of_webhook,
+    NtfyEntry: telling.of_web,
+    TelegramEntry: telling.of_web,
+    PagerDutyEntry: telling.of_web,
+    SmtpEntry: telling.of_smtp,
+    SendmailEntry: telling.of_sendmail,
     PvectlFile: _pvectl_file,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,24 @@ _PLACEHOLDER = re.compile(
 )
 
 
+_CHANGE_ME = r"(?i:change[-_ ]?me|[<\[{].*[>\]}]|x{3,}(?:-x+)*|\.{3,}|…|todo)"
+
+Accept = Callable[[Secret], Secret]
+"""The secret itself, when it can be one; raises Misspelt (never repeating it) when it cannot."""
+
+
+def one_line(secret: Secret) -> Secret:
+    """Any secret but a token's: a password may hold nearly everything, but not another line."""
+    text = secret.reveal().strip()
+    if not text:
+        raise Misspelt("is empty", "put in the secret alone, on one line")
+    if re.fullmatch(_CHANGE_ME, text):
+        raise Misspelt("is still a placeholder", "put in the secret itself")
+    if not text.isprintable() or len(text) > _LONGEST:
+        raise Misspelt("holds more than one line, or control characters", "put in the secret alone, on one line")
+    return Secret(text)
+
+
 def accepted(secret: Secret) -> Secret:
     """The secret itself, when it can be one; Misspelt (never repeating it) when it cannot."""
     text = secret.reveal().strip()
@@ -41,7 +59,7 @@ def accepted(secret: Secret) -> Secret:
     return Secret(text)
 
 
-def from_file(path: Path, env: Mapping[str, str]) -> Secret:
+def from_file(path: Path, env: Mapping[str, str], *, accept: Accept = accepted, what: str = "a token's secret") -> Secret:
     """The secret alone in a file; one of systemd's credentials is taken as systemd made it.
 
     Raises:
@@ -55,12 +73,14 @@ def from_file(path: Path, env: Mapping[str, str]) -> Secret:
     except FileNotFoundError:
         raise Misspelt(f"there is no file {path}", f"write the secret into it, then: chmod 600 {path}") from None
     if not credential:
-        guarded.refuse_when_others_read("a token's secret")
-    return accepted(Secret(guarded.content.decode("utf-8", "replace")))
+        guarded.refuse_when_others_read(what)
+    return accept(Secret(guarded.content.decode("utf-8", "replace")))
 
 
-def from_command(argv: Sequence[str], *, folder: Path, limit: float = COMMAND_LIMIT) -> Secret:
-    """What the program prints, started in `folder` without a shell and without input; its complaints go to our stderr.
+def from_command(
+    argv: Sequence[str], *, folder: Path, limit: float = COMMAND_LIMIT, accept: Accept = accepted, heard: bool = True
+) -> Secret:
+    """What the program prints, started in `folder` without a shell and without input; its complaints go to our stderr if `heard`.
 
     Raises:
         Misspelt: it is not there, fails, takes too long, or prints no secret.
@@ -72,7 +92,12 @@ def from_command(argv: Sequence[str], *, folder: Path, limit: float = COMMAND_LI
     try:
         # a process group of its own, so that nothing it started outlives the limit and keeps the pipe open
         process = subprocess.Popen(  # noqa: S603 - the administrator's own command line, as a list
-            list(argv), cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, process_group=0
+            list(argv),
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=None if heard else subprocess.DEVNULL,
+            process_group=0,
         )
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a command"
@@ -86,7 +111,7 @@ def from_command(argv: Sequence[str], *, folder: Path, limit: float = COMMAND_LI
         _end(process)
     if code != 0:
         raise Misspelt(f"{shown(argv[0])} failed with exit code {code}")
-    return accepted(Secret(printed.decode("utf-8", "replace")))
+    return accept(Secret(printed.decode("utf-8", "replace")))
 
 
 def _printed(process: subprocess.Popen[bytes], end: float) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+from pvectl.config import addresses
 from pvectl.config.document import Scalar
 from pvectl.config.durations import parse_duration
 from pvectl.config.problems import LIKE_A_TOKEN, Misspelt, shown
@@ -291,8 +292,23 @@ TEXT_FORMS: Mapping[str, Callable[[str], str]] = {
     "days": days,
     "time-zone": time_zone,
     "schedule-name": schedule_name,
+    "secret-name": addresses.secret_name,
+    "secret-file": addresses.secret_file,
+    "receiver-name": addresses.receiver_name,
+    "template-name": addresses.template_name,
+    "mailbox": addresses.mailbox,
+    "mail-user": addresses.mail_user,
+    "mail-host": addresses.mail_host,
+    "plain-url": addresses.plain_url,
+    "header-name": addresses.header_name,
+    "program": addresses.program,
 }
 """Forms of a string, by the name a schema field gives in `Meta(extra={"form": …})`."""
 
-SCALAR_FORMS: Mapping[str, Callable[[Scalar], int | str]] = {"duration": duration, "time-of-day": time_of_day, "selector": selector}
+SCALAR_FORMS: Mapping[str, Callable[[Scalar], int | str]] = {
+    "duration": duration,
+    "time-of-day": time_of_day,
+    "selector": selector,
+    "telegram-chat": addresses.telegram_chat,
+}
 """Forms that decide for themselves which spelling they take."""

@@ -13,16 +13,17 @@ def of_monitor(given: Mapping[str, object]) -> Iterator[Remark]:
     for key in ("disable", "enable"):
         patterns = given.get(key)
         for index, pattern in enumerate(patterns if isinstance(patterns, tuple) else ()):
-            yield from _unknown(f"{key}[{index}]", pattern)
+            yield from unknown_check(f"{key}[{index}]", pattern)
     overrides = given.get("overrides")
     for index, override in enumerate(overrides if isinstance(overrides, tuple) else ()):
-        yield from _unknown(f"overrides[{index}].check", override.check)
+        yield from unknown_check(f"overrides[{index}].check", override.check)
     exempt = given.get("exempt_tags")
     for pattern in exempt if isinstance(exempt, dict) else ():
-        yield from _unknown("exempt_tags", pattern)
+        yield from unknown_check("exempt_tags", pattern)
 
 
-def _unknown(key: str, pattern: str) -> Iterator[Remark]:
+def unknown_check(key: str, pattern: str) -> Iterator[Remark]:
+    """What to say about a pattern that fits no check."""
     # many checks, and only a file that names one needs them
     from pvectl.core.monitor.checks.registry import IDS
 

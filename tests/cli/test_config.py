@@ -33,15 +33,32 @@ def test_check_says_ok_and_what_it_looked_at_without_asking_any_host(home: Home)
     ]
 
 
+def test_check_names_the_receivers_and_which_of_their_secrets_it_cannot_see(home: Home) -> None:
+    home.write("proxmox.yml", GOOD + "secrets: {topic: t}\n")
+    phone, chat = "{type: ntfy, topic: {secret: topic}}", "{type: slack, url: {command: [x]}}"
+    duty, local = "{type: pagerduty, key: {credential: k}}", "{type: sendmail}"
+    home.write("pvectl.yml", f"alert: {{receivers: {{phone: {phone}, chat: {chat}, duty: {duty}, local: {local}}}}}\n")
+    ended = home.pvectl("config", "check")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.splitlines()[-4:] == [
+        "ok: receiver phone: ntfy",
+        "ok: receiver chat: slack (a program prints its secret when it is used)",
+        "ok: receiver duty: pagerduty (systemd hands its secret to the service)",
+        "ok: receiver local: sendmail",
+    ]
+    told = home.pvectl("config", "check", "-o", "json").json["data"]["receivers"]
+    assert told[0] == {"name": "phone", "type": "ntfy", "secrets": ["secret"]}
+
+
 def test_check_tells_every_problem_of_every_file_at_once(home: Home) -> None:
     home.write("proxmox.yml", GOOD.replace("hosts: [pve1.lan, pve2.lan]", "hosts: pve1").replace("token_id", "tokn_id"))
-    home.write("pvectl.yml", "alert: {}\nidle_check:\n  noddes: [pve2]\n  grace_period: soon\n")
+    home.write("pvectl.yml", "alerts: {}\nidle_check:\n  noddes: [pve2]\n  grace_period: soon\n")
     ended = home.pvectl("config", "check", "-o", "json")
     assert ended.code == 78
     assert [(Path(one["file"]).name, one["line"], one["column"], one["path"], one["hint"]) for one in ended.json["data"]["problems"]] == [
         ("proxmox.yml", 3, 12, "clusters.lab.hosts", "write it in brackets: [..., ...]"),
         ("proxmox.yml", 4, 5, "clusters.lab.tokn_id", "did you mean token_id?"),
-        ("pvectl.yml", 1, 1, "alert", "take the section out, or use a version that has it"),
+        ("pvectl.yml", 1, 1, "alerts", "did you mean alert?"),
         ("pvectl.yml", 3, 3, "idle_check.noddes", "did you mean nodes?"),
         ("pvectl.yml", 4, 17, "idle_check.grace_period", "write 30m, 2h or 1d"),
     ]
@@ -146,6 +163,7 @@ def test_check_of_a_cluster_there_is_not_names_the_nearest(home: Home) -> None:
 
 @pytest.mark.parametrize("format_", ["text", "json", "jsonl", "yaml"])
 @pytest.mark.parametrize("file", ["proxmox", "pvectl"])
+@pytest.mark.slow
 def test_schema_prints_a_json_schema_that_can_be_redirected_into_a_file(home: Home, file: str, format_: str) -> None:
     ended = home.pvectl("config", "schema", file, PVECTL_OUTPUT=format_)
     assert (ended.code, ended.err) == (0, "")

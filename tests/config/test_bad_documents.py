@@ -59,7 +59,7 @@ colour: red
         "write true",
         "pvectl config trust shows the right one",
         "known here are: hosts, token_id, user, token_name, token_value, token_file, token_command, tls, allow_http_loopback",
-        "known here are: clusters, default_cluster, proxmox",
+        "known here are: clusters, default_cluster, proxmox, secrets",
     ]
     assert (
         error.message
@@ -367,13 +367,12 @@ def test_a_file_larger_than_any_configuration_is_not_read(tmp_path: Path) -> Non
         load_connections(write(tmp_path, "# " + "x" * (300 << 10)))
 
 
-@pytest.mark.parametrize("section", ["alert"])
-def test_a_section_this_version_does_not_have_is_refused_and_not_silently_accepted(tmp_path: Path, section: str) -> None:
-    write(tmp_path, f"# mine\n{section}:\n  require_registered: true\n", name="pvectl.yml")
+def test_a_section_this_version_does_not_have_is_refused_and_not_silently_accepted(tmp_path: Path) -> None:
+    write(tmp_path, "# mine\nbackup:\n  keep: 3\n", name="pvectl.yml")
     with pytest.raises(ConfigProblems) as caught:
         load_jobs(tmp_path)
-    assert told(caught.value) == [(2, 1, section, "this version of pvectl does not have this section yet")]
-    assert caught.value.hint == "take the section out, or use a version that has it"
+    assert told(caught.value) == [(2, 1, "backup", "unknown key")]
+    assert caught.value.hint == "known here are: tags, idle_check, scheduled_shutdown, monitor, alert"
 
 
 @pytest.mark.parametrize("text", [None, "", "# all defaults\n", "{}"])

@@ -6,27 +6,35 @@ from typing import Any
 from msgspec import Struct
 
 from pvectl.config.schema import connections, jobs
+from pvectl.config.schema.alerting import Alert, RuleEntry
 from pvectl.config.schema.connections import SHORT_FORM_NAME, ClusterEntry, ProxmoxFile, SingleHost, Tls
-from pvectl.config.schema.jobs import NOT_YET, Activity, IdleCheck, OwnPlace, Probe, PvectlFile, Tags
+from pvectl.config.schema.jobs import Activity, IdleCheck, OwnPlace, Probe, PvectlFile, Tags
 from pvectl.config.schema.monitoring import Monitor
+from pvectl.config.schema.receivers import NOT_A_MAP, HeartbeatEntry, Outgoing, ReceiverEntry, SecretSource
 from pvectl.config.schema.scheduling import ScheduledShutdown, ScheduleEntry, StageEntry, StayUpEntry
 from pvectl.core.secret import Secret
 
 __all__ = [
     "FILES",
     "KEY_HINTS",
-    "NOT_YET",
+    "NOT_A_MAP",
     "SHORT_FORM_NAME",
     "Activity",
+    "Alert",
     "ClusterEntry",
+    "HeartbeatEntry",
     "IdleCheck",
     "Monitor",
+    "Outgoing",
     "OwnPlace",
     "Probe",
     "ProxmoxFile",
     "PvectlFile",
+    "ReceiverEntry",
+    "RuleEntry",
     "ScheduleEntry",
     "ScheduledShutdown",
+    "SecretSource",
     "SingleHost",
     "StageEntry",
     "StayUpEntry",
@@ -41,6 +49,8 @@ KEY_HINTS: Mapping[type[Struct], Mapping[str, str]] = {**connections.KEY_HINTS, 
 FILES: Mapping[str, type[Struct]] = {"proxmox": ProxmoxFile, "pvectl": PvectlFile}
 """The files by the word `pvectl config schema` takes."""
 
+_EXACTLY_ONE = frozenset({OwnPlace.__name__, SecretSource.__name__})
+
 
 def json_schema(of: type[Struct]) -> dict[str, Any]:
     """JSON Schema (draft 2020-12) for editors; stricter than msgspec's own in that unknown keys are errors."""
@@ -50,11 +60,15 @@ def json_schema(of: type[Struct]) -> dict[str, Any]:
     for definition in schema["$defs"].values():
         definition["additionalProperties"] = definition.get("additionalProperties", False)
         definition["description"] = definition["description"].partition("\n")[0]
-        for key in definition["properties"].values():
-            _offer_both_spellings(key)
+        if definition["title"] in _EXACTLY_ONE:
+            definition |= {"minProperties": 1, "maxProperties": 1}
+        for name, key in definition["properties"].items():
+            for place in (key, *key.get("anyOf", ())):
+                _offer_both_spellings(place)
             for place in (key, key.get("items", {})):
-                if types := place.pop("types", None):
-                    place["type"] = types
+                _offer_other_types(place)
+            if "description" not in key:
+                key["description"] = f"Which {name} of receiver it is."
             if "$ref" in key:
                 # what a section is by default stands at its own keys
                 key.pop("default", None)
@@ -62,6 +76,16 @@ def json_schema(of: type[Struct]) -> dict[str, Any]:
         # a file of nothing but comments means the defaults, and an editor reads it as null
         schema["$defs"][of.__name__]["type"] = ["object", "null"]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"{_file_of(of)} of pvectl", **schema}
+
+
+def _offer_other_types(place: dict[str, Any]) -> None:
+    """What may be written beside what the value becomes: one alone for a list of one, a number for a word."""
+    types = place.pop("types", None)
+    if types and "anyOf" in place:
+        known = {kind.get("type") for kind in place["anyOf"]}
+        place["anyOf"] += [{"type": one} for one in types if one not in known]
+    elif types:
+        place["type"] = types
 
 
 def _offer_both_spellings(key: dict[str, Any]) -> None:

@@ -30,6 +30,7 @@ Fingerprint = Annotated[
     ),
 ]
 Word = Annotated[str, Meta(min_length=1)]
+FurtherSecret = Annotated[Secret, Meta(description="A secret, on one line.", extra={"what": "a secret"})]
 
 
 class Tls(Struct, frozen=True, kw_only=True):
@@ -140,6 +141,13 @@ class ProxmoxFile(Struct, frozen=True, kw_only=True):
         ),
     ] = None
     proxmox: Annotated[SingleHost | None, Meta(description="The short form for one host, instead of `clusters`.")] = None
+    secrets: Annotated[
+        dict[str, FurtherSecret],
+        Meta(
+            description="Secrets pvectl.yml calls by these names. This file must then be readable by you alone (chmod 600).",
+            extra={"key": "secret-name"},
+        ),
+    ] = {}
 
 
 KEY_HINTS: Mapping[type[Struct], Mapping[str, str]] = {
@@ -166,6 +174,8 @@ KEY_HINTS: Mapping[type[Struct], Mapping[str, str]] = {
         "token_id": "the short form has user and token_name; token_id goes with clusters:",
     },
     ProxmoxFile: {
+        "secret": "secrets is a map of names: secrets: {ntfy-topic: ...}",
+        **dict.fromkeys(("alert", "monitor", "idle_check", "scheduled_shutdown", "tags"), "it belongs into pvectl.yml"),
         "cluster": "clusters is a map of names: clusters: {lab: {hosts: [...], ...}}",
         **dict.fromkeys(
             ("hosts", "host", "token_id", "token_value", "token_file", "token_command", "user", "token_name", "tls"),

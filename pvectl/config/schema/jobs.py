@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from pvectl.config.schema import monitoring, scheduling
+from pvectl.config.schema import alerting, monitoring, scheduling
+from pvectl.config.schema.alerting import Alert
 from pvectl.config.schema.kinds import Duration, NodeName, Tag, Vmid
 from pvectl.config.schema.monitoring import Monitor
 from pvectl.config.schema.scheduling import ScheduledShutdown
@@ -169,14 +170,13 @@ class PvectlFile(Struct, frozen=True, kw_only=True):
     idle_check: Annotated[IdleCheck, Meta(description="Switches a node off when only guests tagged for it run there.")] = IdleCheck()
     scheduled_shutdown: Annotated[ScheduledShutdown, Meta(description="Shuts guests down at set times, in stages.")] = ScheduledShutdown()
     monitor: Annotated[Monitor, Meta(description="What the monitor calls wrong, and where its timer writes.")] = Monitor()
+    alert: Annotated[Alert, Meta(description="Whom pvectl tells what it finds, and how.")] = Alert()
 
-
-NOT_YET = frozenset({"alert"})
-"""Sections of pvectl.yml that later versions read. Accepting one here would promise what is never done."""
 
 KEY_HINTS: Mapping[type[Struct], Mapping[str, str]] = {
     **scheduling.KEY_HINTS,
     **monitoring.KEY_HINTS,
+    **alerting.KEY_HINTS,
     IdleCheck: {
         "node": "nodes is a list: nodes: [pve2]",
         "monitored_nodes": "write nodes: [pve2]; an empty list means none",
@@ -200,6 +200,9 @@ KEY_HINTS: Mapping[type[Struct], Mapping[str, str]] = {
     PvectlFile: {
         **dict.fromkeys(("clusters", "proxmox", "default_cluster"), "connections and secrets belong into proxmox.yml"),
         **dict.fromkeys(("nodes", "tag", "grace_period", "dry_run"), "it belongs under idle_check:"),
+        **dict.fromkeys(("receivers", "rules", "heartbeat", "templates"), "it belongs under alert:"),
+        "alerts": "did you mean alert?",
+        "secrets": "secrets belong into proxmox.yml",
         "require_registered": "it belongs under tags: tags: {require_registered: true}",
     },
 }

@@ -19,7 +19,9 @@ CheckPattern = Annotated[str, Meta(description="A check's id, with * and ? as wi
 class Monitor(Struct, frozen=True, kw_only=True):
     """What `pvectl monitor` calls wrong, and how its timer runs it."""
 
-    enabled: Annotated[bool, Meta(description="False: the timer does not run it; by hand it works all the same.")] = True
+    enabled: Annotated[
+        bool, Meta(description="False: no timer runs it; by hand it works all the same. It has one when `write` or `html` is given.")
+    ] = True
     thresholds: Annotated[Thresholds, Meta(description="The levels of the checks, by their ids; what is left out keeps its default.")] = (
         Thresholds()
     )
@@ -64,8 +66,16 @@ class Monitor(Struct, frozen=True, kw_only=True):
     write: Annotated[
         str | None,
         Meta(
-            description="Where the timer writes the metrics for Prometheus' textfile collector; left out: the timer does not run it.",
+            description="Where the timer writes the metrics for Prometheus' textfile collector; left out: it writes none.",
             examples=["/var/lib/prometheus/node-exporter/pvectl.prom"],
+            extra={"form": "path"},
+        ),
+    ] = None
+    html: Annotated[
+        str | None,
+        Meta(
+            description="Where the timer puts the page with the whole cluster at a glance; left out: it makes none.",
+            examples=["/var/www/html/pve/index.html"],
             extra={"form": "path"},
         ),
     ] = None
@@ -77,6 +87,7 @@ KEY_HINTS: Mapping[type[Struct], Mapping[str, str]] = {
         "exclude": "did you mean disable?",
         "textfile": "did you mean write?",
         "output": "did you mean write?",
+        "page": "did you mean html?",
     },
     Levels: {"warning": "did you mean warn?", "critical": "did you mean crit?"},
     Override: {"id": "did you mean check, or object?", "tags": "did you mean tag?"},
