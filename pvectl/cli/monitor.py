@@ -38,6 +38,18 @@ def monitor(
         str | None,
         typer.Option("--html", metavar="FILE", help="Also put a page with the whole cluster at a glance into this file, for a browser."),
     ] = None,
+    metrics: Annotated[
+        Literal["all", "own", "compat"],
+        typer.Option("--metrics", help="With -o prometheus: pvectl's own, those of prometheus-pve-exporter (compat), or all."),
+    ] = "all",
+    perfdata: Annotated[
+        Literal["all", "top", "none"],
+        typer.Option("--perfdata", help="With -o nagios: all that is measured, counts and what is not fine (top), or none."),
+    ] = "top",
+    unknown_as: Annotated[
+        Literal["ok", "warning", "critical", "unknown"],
+        typer.Option("--unknown-as", help="With -o nagios: what counts in the place of unknown; a run that saw nothing stays 3."),
+    ] = "unknown",
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of the result; nobody is asked.")] = False,
 ) -> "Report":
     """Look at the whole cluster once: what is wrong, what is fine, and what could not be checked. Nothing is changed.
@@ -46,8 +58,17 @@ def monitor(
     2 critical, 3 unknown, and every failure of pvectl itself is 3.
     """
     from pvectl.cli import monitor_pages, monitor_run
+    from pvectl.core.monitor.finding import Severity
 
     if schema:
         return monitor_pages.schema(run)
-    chosen = monitor_run.Chosen(only=tuple(only or ()), fail_on=fail_on, write=write, html=html)
+    chosen = monitor_run.Chosen(
+        only=tuple(only or ()),
+        fail_on=fail_on,
+        write=write,
+        html=html,
+        perfdata=perfdata,
+        unknown_as=Severity(unknown_as),
+        metrics=metrics,
+    )
     return monitor_pages.report(run, chosen, coverage=coverage)

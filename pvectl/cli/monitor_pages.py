@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pvectl.cli import monitor_run
@@ -45,7 +46,8 @@ def report(run: Run, chosen: Chosen, *, coverage: bool) -> Report:
 
         monitor_html.write(run, seen, chosen.html)
     evaluation = seen.evaluation
-    plugin = nagios.result(evaluation) if run.options.format == "nagios" else None
+    as_plugin = partial(nagios.result, evaluation, perfdata=chosen.perfdata, unknown_as=chosen.unknown_as)
+    plugin = as_plugin() if run.options.format == "nagios" else None
     in_words = run.options.format in ("json", "jsonl", "yaml")
     return Report(
         schema="monitor",
@@ -59,8 +61,8 @@ def report(run: Run, chosen: Chosen, *, coverage: bool) -> Report:
         # a plugin's stderr is read by nobody, or taken for a failure
         remarks=() if plugin else seen.remarks,
         forms={
-            "nagios": lambda: (plugin or nagios.result(evaluation)).text + "\n",
-            "prometheus": lambda: exposition.text(evaluation, took=seen.took),
+            "nagios": lambda: (plugin or as_plugin()).text + "\n",
+            "prometheus": lambda: exposition.text(evaluation, which=chosen.metrics, took=seen.took),
         },
         written_to=chosen.write,
         code=plugin.status if plugin else None,
@@ -98,7 +100,7 @@ def _told_when_it_fails(run: Run, chosen: Chosen) -> Iterator[None]:
 
             monitor_html.write_failure(run, failure, chosen.html)
         if run.options.format == "prometheus":
-            payload = exposition.failed(run.clock.now(), cluster=run.cluster).encode()
+            payload = exposition.failed(run.clock.now(), cluster=run.cluster)
             try:
                 if chosen.write is not None:
                     write_file(chosen.write, payload)

@@ -55,7 +55,7 @@ class Report(Struct, frozen=True, kw_only=True):
     csv: Callable[[], Table] | None = None
     news: bool = True
     remarks: tuple[str, ...] = ()
-    forms: Mapping[str, Callable[[], str]] = {}
+    forms: Mapping[str, Callable[[], str | bytes]] = {}
     written_to: str | None = None
     code: int | None = None
     """Another exit code than those of the table, which a plugin of Nagios needs."""
@@ -83,7 +83,8 @@ def render(report: Report, format_: Format, *, now: datetime, terminal: Terminal
     if format_ == "text":
         return text_of(_text(report), terminal).encode("utf-8", "backslashreplace")
     if format_ in report.forms:
-        return report.forms[format_]().encode("utf-8", "backslashreplace")
+        form = report.forms[format_]()
+        return form if isinstance(form, bytes) else form.encode("utf-8", "backslashreplace")
     if format_ == "csv":
         return _csv(report)
     if format_ == "jsonl":

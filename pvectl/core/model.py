@@ -79,14 +79,14 @@ class Node(Struct, frozen=True, kw_only=True):
 
 
 class Storage(Struct, frozen=True, kw_only=True):
-    """One storage as one node sees it; sizes in bytes."""
+    """One storage as one node sees it; sizes in bytes. `content` is what it may hold ("backup", "images"); None: not known."""
 
     storage: str
     node: str
     status: str
     plugintype: str | None = None
     shared: bool | None = None
-    content: tuple[str, ...] = ()
+    content: tuple[str, ...] | None = None
     disk: int | None = None
     maxdisk: int | None = None
 

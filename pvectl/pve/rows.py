@@ -33,6 +33,7 @@ from pvectl.pve.tasks import TaskState, Upid
 _LONGEST_LINE = 2000
 _DIGITS = r"\A[0-9]{1,9}\Z"
 _GUEST_TYPES = ("qemu", "lxc")
+_OURS = (*_GUEST_TYPES, "node", "storage")
 
 
 def guests(rows: list[Row], *, what: str) -> tuple[Guest, ...]:
@@ -59,6 +60,8 @@ def resources(rows: list[Row], *, what: str) -> Resources:
             raise ProtocolError(f"{what}: " + ("a row without a type" if kind is None else f"type is {shown(kind)}"))
         elif kind in of_kind:
             of_kind[kind].append(row)
+        elif str(row.get("id")).partition("/")[0] in _OURS:
+            raise ProtocolError(f"{what}: {shown(row.get('id'))} is of type {shown(kind)}")
     seen = guests(of_kind["guest"], what=what)
     members: dict[str, set[int]] = {text_of(row, "pool", what): set() for row in of_kind["pool"]}
     for guest in seen:
@@ -274,5 +277,7 @@ def _polish(rows: Iterable[Row], what: str) -> None:
 
 def _storage(row: Row, what: str) -> Row:
     content = row.get("content")
-    kinds = tuple(sorted(part for part in content.split(",") if part)) if isinstance(content, str) else ()
+    if content is not None and not isinstance(content, str):
+        raise ProtocolError(f"{what}: content is {shown(content)}")
+    kinds = None if content is None else tuple(sorted(part for part in content.split(",") if part))
     return {**row, "content": kinds, "shared": maybe_truth_of(row, "shared", what)}

@@ -117,7 +117,7 @@ def ceph(data: Any, *, what: str) -> Ceph:
                 code=code,
                 severity=_words(row, "severity", what),
                 summary=_words(summary, "message", what) or "",
-                muted=bool(row.get("muted")),
+                muted=maybe_truth_of(row, "muted", what) or False,
             )
         )
     return Ceph(health=_words(health, "status", what), checks=tuple(checks))
@@ -283,11 +283,17 @@ def backups(rows: list[Row], *, what: str) -> tuple[BackupVolume, ...]:
             volid=text_of(row, "volid", what),
             vmid=_whole(row, "vmid", what),
             made_at=_at(_whole(row, "ctime", what)),
-            verified=_words(object_of(row.get("verification") or {}, what), "state", what),
+            verified=_verification(row, what),
         )
         for row in rows
-        if row.get("content", "backup") == "backup"
+        if (_words(row, "content", what) or "backup") == "backup"
     )
+
+
+def _verification(row: Row, what: str) -> str | None:
+    """The backup server's word on a backup; one that was not verified has no such field (pve-storage PVE/Storage/PBSPlugin.pm)."""
+    told = row.get("verification")
+    return None if told is None else text_of(object_of(told, what), "state", what)
 
 
 def snapshots(rows: list[Row], *, what: str) -> tuple[GuestSnapshot, ...]:
@@ -334,7 +340,7 @@ def _bound(lines: Mapping[str, str]) -> Iterator[str]:
 
 def _all_tell(rows: list[Row], field: str, what: str) -> None:
     """A field that PVE always has, and whose absence would look like good news."""
-    if not all(field in row for row in rows):
+    if any(row.get(field) is None for row in rows):
         raise ProtocolError(f"{what}: {field} is missing")
 
 

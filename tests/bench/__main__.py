@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -25,7 +26,9 @@ class Case(NamedTuple):
     """One command, measured at one size; `limit` is the promised ratio to the floor, `goal` the one we would like, `peak` in MiB.
 
     `seconds` is a promise in seconds, told but not held to: it is about a machine that does nothing else. `monitored`: against a whole
-    cluster of eight nodes with 20 ms added to each request, by a run that finds what earlier ones left behind.
+    cluster of eight nodes with 20 ms added to each request, by a run that finds what earlier ones left behind; `troubled`: with something
+    wrong with every guest. `first`: by runs that find nothing, so that all guests are asked one by one. `against` another command of ours
+    instead of the floor.
     """
 
     name: str
@@ -37,6 +40,9 @@ class Case(NamedTuple):
     completion: str | None = None
     seconds: float | None = None
     monitored: bool = False
+    troubled: bool = False
+    first: bool = False
+    against: tuple[str, ...] = ()
 
 
 CASES = (
@@ -48,6 +54,10 @@ CASES = (
     Case("monitor", ("monitor",), 1_000, 6.0, seconds=1.0, peak=60, monitored=True),
     Case("monitor", ("monitor",), 8_000, 8.0, seconds=1.0, peak=100, monitored=True),
     Case("monitor -o prom.", ("monitor", "-o", "prometheus"), 10_000, 8.0, peak=120, monitored=True),
+    Case("monitor -o prom.", ("monitor", "-o", "prometheus"), 10_000, 12.0, peak=120, monitored=True, troubled=True),
+    Case("monitor first", ("monitor",), 8_000, 400.0, seconds=30.0, peak=100, monitored=True, first=True),
+    Case("alert, no news", ("alert", "run"), 100, 1.2, peak=60, monitored=True, against=("monitor", "-o", "json")),
+    Case("alert, no news", ("alert", "run"), 1_000, 1.2, peak=60, monitored=True, against=("monitor", "-o", "json")),
 )
 DELAY_S = 0.02
 
@@ -71,9 +81,11 @@ def main() -> int:
             with _served(case, material, Path(folder)) as port:
                 env = _environment(case, port, material, Path(folder))
                 if case.monitored:
-                    _warm(env, Path(folder))
+                    _warm(env, Path(folder), first=case.first)
                 floor = [sys.executable, str(HERE / "floor.py"), str(port), material["ca"], TOKEN]
-                pairs = _measured(case, floor, env, rounds)
+                if case.against:
+                    floor = [str(Path(sys.executable).with_name("pvectl")), *case.against]
+                pairs = _measured(case, floor, env, 1 if case.first else rounds)
                 peak = _peak(case, env, Path(folder))
             failed |= _told(case, pairs, peak)
     return 1 if failed else 0
@@ -103,6 +115,8 @@ def _environment(case: Case, port: int, material: dict[str, str], folder: Path) 
         f'clusters:\n  bench:\n    hosts: ["127.0.0.1:{port}"]\n    token_id: "{user}"\n    token_value: "{secret}"\n'
         f'    tls: {{ca_file: "{material["ca"]}"}}\n'
     )
+    # nobody is told of anything, but it has to be asked who would be
+    (config / "pvectl.yml").write_text("alert: {receivers: {mail: {type: sendmail, program: /bin/true}}}\n")
     env = {"PATH": os.environ["PATH"], "HOME": str(folder), "PVECTL_CONFIG_DIR": str(config)}
     env["PVECTL_STATE_DIR"] = str(folder / f"state-{port}")
     if case.completion is not None:
@@ -112,14 +126,21 @@ def _environment(case: Case, port: int, material: dict[str, str], folder: Path) 
 
 def _measured(case: Case, floor: list[str], env: dict[str, str], rounds: int) -> list[tuple[Sample, Sample]]:
     ours = [str(Path(sys.executable).with_name("pvectl")), *case.words]
-    for command in (floor, ours):
+    for command in (floor,) if case.first else (floor, ours):
         _run(command, env)
-    return [(_run(ours, env), _run(floor, env)) for _ in range(rounds)]
+    pairs = []
+    for _ in range(rounds):
+        if case.first:
+            _forget(env)
+        pairs.append((_run(ours, env), _run(floor, env)))
+    return pairs
 
 
 def _peak(case: Case, env: dict[str, str], folder: Path) -> float:
     """The most memory one run held, in MiB."""
     file = folder / "peak"
+    if case.first:
+        _forget(env)
     _run([sys.executable, str(HERE.parent / "support" / "peak.py"), str(file), *case.words], env)
     return int(file.read_text()) / MIB
 
@@ -138,10 +159,14 @@ def _run(command: Sequence[str], env: dict[str, str]) -> Sample:
     return Sample(seconds, usage.ru_utime + usage.ru_stime)
 
 
-def _warm(env: dict[str, str], folder: Path) -> None:
-    """Let the monitor read all there is, and slow the server down from then on."""
+def _forget(env: dict[str, str]) -> None:
+    shutil.rmtree(env["PVECTL_STATE_DIR"], ignore_errors=True)
+
+
+def _warm(env: dict[str, str], folder: Path, *, first: bool) -> None:
+    """Let the monitor read all there is, unless its first look is what is measured, and slow the server down from then on."""
     command = [str(Path(sys.executable).with_name("pvectl")), "monitor"]
-    for _ in range(20):
+    for _ in range(0 if first else 20):
         ended = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
         if "not read yet" not in ended.stdout:
             break
@@ -153,6 +178,7 @@ def _served(case: Case, material: dict[str, str], folder: Path) -> Iterator[int]
     (folder / "delay").unlink(missing_ok=True)
     script = "monitored.py" if case.monitored else "server.py"
     command = [sys.executable, str(HERE / script), str(case.guests), material["cert"], material["key"], str(folder / "delay")]
+    command += ["troubled"] if case.troubled else []
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     try:

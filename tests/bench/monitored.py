@@ -26,9 +26,13 @@ def _whatever_the_hour(body: Any, _now: int) -> Any:
     return body
 
 
-def answers(guests: int) -> list[tuple[str, Callable[[int], Any]]]:
-    """What each path (a regular expression) is answered with at an epoch second."""
+def answers(guests: int, *, troubled: bool = False) -> list[tuple[str, Callable[[int], Any]]]:
+    """What each path (a regular expression) is answered with at an epoch second; with `troubled` something is wrong with every guest."""
     listed = list(rows(guests))
+    if troubled:
+        # a guest that is locked is no stopped one that should run: half of them are this, half that
+        ails: tuple[dict[str, Any], ...] = ({"status": "stopped", "cpu": 0, "mem": 0, "uptime": 0}, {"lock": "backup"})
+        listed = [{**row, **ails[place % 2]} for place, row in enumerate(listed)]
     resources = [
         *listed,
         *({"id": f"node/{n}", "type": "node", "node": n, "status": "online", "cpu": 0.2, "maxcpu": 32, "mem": 8 * GIB, "maxmem": 64 * GIB,
@@ -51,7 +55,7 @@ def answers(guests: int) -> list[tuple[str, Callable[[int], Any]]]:
         "/cluster/config/qdevice": {},
         "/cluster/config/nodes": [{"name": n, "node": n, "quorum_votes": "1", "ring0_addr": "192.0.2.1"} for n in NODES],
         "/cluster/backup": [{"id": "nightly", "type": "vzdump", "enabled": 1, "all": 1, "schedule": "21:00", "storage": "nfs"}],
-        "/cluster/backup-info/not-backed-up": [],
+        "/cluster/backup-info/not-backed-up": [{"vmid": row["vmid"]} for row in listed] if troubled else [],
         "/cluster/ceph/status": {"health": {"status": "HEALTH_OK", "checks": {}}},
         "/version": {"version": "9.2.11", "release": "9.2", "repoid": "bench"},
         "/access/permissions": dict.fromkeys(paths, RIGHTS),
@@ -67,15 +71,16 @@ def answers(guests: int) -> list[tuple[str, Callable[[int], Any]]]:
         "/nodes/[^/]+/disks/list": [{"devpath": "/dev/sda", "serial": "S1", "health": "PASSED", "wearout": 98}],
         "/nodes/[^/]+/disks/(zfs|lvmthin)": [],
         "/nodes/[^/]+/certificates/info": [{"filename": "pve-ssl.pem", "notafter": 2_000_000_000}],
-        "/nodes/[^/]+/(qemu|lxc)/[0-9]+/config": {"digest": "0" * 40, "onboot": 0,
+        "/nodes/[^/]+/(qemu|lxc)/[0-9]+/config": {"digest": "0" * 40, "onboot": int(troubled),
                                                      "scsi0": "nfs:1/vm.qcow2,size=8G", "meta": "ctime=1600000000"},
-        "/nodes/[^/]+/(qemu|lxc)/[0-9]+/snapshot": [{"name": "current", "description": "You are here!"}],
+        "/nodes/[^/]+/(qemu|lxc)/[0-9]+/snapshot": [{"name": "current", "description": "You are here!"},
+                                                    *([{"name": "old", "snaptime": 1_600_000_000}] if troubled else [])],
         "/nodes/[^/]+/storage/local/content": [],
     }  # fmt: skip
     encoded = {path: json.dumps({"data": value}, separators=(",", ":")).encode() for path, value in plain.items()}
 
     def backups(now: int) -> Any:
-        made = now // 3600 * 3600 - 3600
+        made = now // 3600 * 3600 - (3_000_000 if troubled else 3600)
         return [{"volid": f"nfs:backup/{row['vmid']}", "vmid": row["vmid"], "ctime": made, "content": "backup"} for row in listed]
 
     def live(now: int, node: str, kind: str) -> Any:
@@ -97,7 +102,8 @@ def answers(guests: int) -> list[tuple[str, Callable[[int], Any]]]:
 
 def main() -> None:
     guests, certificate, key, delay = sys.argv[1:5]
-    table = [(re.compile(f"/api2/json{path}"), answer) for path, answer in answers(int(guests))]
+    troubled = sys.argv[5:6] == ["troubled"]
+    table = [(re.compile(f"/api2/json{path}"), answer) for path, answer in answers(int(guests), troubled=troubled)]
     known: dict[str, Callable[[int], Any]] = {}
 
     class Handler(http.server.BaseHTTPRequestHandler):

@@ -23,7 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pvectl.cli.app import main
 from pvectl.cli.context import Run
-from pvectl.cli.idle_run import RECORDS
+from pvectl.cli.idle_memory import RECORDS
 from pvectl.cli.sparks import sparks
 from pvectl.clock import SystemClock
 from pvectl.core.idle.record import NodeRecord, Phase
@@ -231,6 +231,27 @@ def test_what_could_not_be_checked_is_exit_4_where_it_is_asked_for(full: tuple[H
     assert (ended.code, ended.json["complete"], ended.json["exit_code"]) == (4, False, 4)
 
 
+def test_nagios_and_prometheus_are_told_as_much_as_they_ask_for(full: tuple[Home, TestServer]) -> None:
+    home, server = full
+    server.fault("html", path="/nodes/pve1/status")
+    only = ("--only", "node.iowait,node.cpu")
+    words = ("monitor", *only, "-o", "nagios", "--perfdata")
+
+    lines = {how: here(home, *words, how).out.partition("\n")[0] for how in ("none", "top", "all")}
+    assert " | " not in lines["none"]
+    assert len(lines["top"]) < len(lines["all"])
+    codes = {told: here(home, *words, "none", "--unknown-as", told).code for told in ("ok", "warning", "critical", "unknown")}
+    assert codes == {"ok": 0, "warning": 1, "critical": 2, "unknown": 3}
+    told = {which: here(home, "monitor", *only, "-o", "prometheus", "--metrics", which).out for which in ("all", "own", "compat")}
+    names = {which: {name.partition("_")[0] for name in metrics(text)} for which, text in told.items()}
+    assert names["all"] == {"pve", "pvectl"}
+    assert names["own"] == {"pvectl"}
+    assert {name for name in metrics(told["compat"]) if name.startswith("pvectl_")} == {
+        "pvectl_monitor_success",
+        "pvectl_last_run_timestamp_seconds",
+    }
+
+
 def test_missing_privileges_are_named_with_the_lines_that_grant_them(lab: Connect) -> None:
     home, server = lab(
         {
@@ -272,6 +293,13 @@ def test_hostile_names_reach_no_format_as_they_are(lab: Connect, tmp_path: Path)
     assert all(line.count(" | ") <= 1 for line in outputs["nagios"].splitlines())
     assert outputs["nagios"].splitlines()[0].count("|") == 1
     assert metrics(outputs["prometheus"])["pvectl_monitor_success"]
+
+    file = tmp_path / "index.html"
+    ended = here(home, "monitor", "-vv", "-o", "json", "--html", str(file))
+    for place, told in {"log": ended.err, "page": file.read_text("utf-8")}.items():
+        assert not [sign for sign in ("\x1b", "\r", "\u202e") if sign in told], place
+        assert told, place
+    assert "$(id)<b>" not in file.read_text("utf-8")
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from pvectl.core.monitor.checks.settings import MonitorSettings
 from pvectl.core.monitor.finding import Severity
 from pvectl.core.monitor.monitored import MonitorView
 from pvectl.errors import AuthenticationFailed, Unavailable
-from pvectl.observe.monitor import Asking, Memory, look
+from pvectl.observe.monitor import Asking, Memory, look, stores
 from pvectl.sim.wire import Request
 from tests.support.labs import Lab, lab
 
@@ -280,6 +280,22 @@ def test_slow_answers_are_asked_for_again_after_an_hour_and_carry_their_own_age_
         view, _ = look(one.lab.client, later, asking=Asking(wanted=wanted(EVERYTHING)), before=one.memory)
         assert isinstance(view.nodes[0].disks, Known)
         assert view.nodes[0].disks.taken_at > disks.taken_at
+
+
+def test_what_an_earlier_answer_still_tells_does_not_hold_up_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of thousands of guests all would be due at the same moment; those that are new come first and get all the time there is."""
+    monkeypatch.setattr(stores, "REFRESH_S", 0.0)
+    with watched(HEALTHY) as one:
+        one.look()
+        new = {"vmid": 300, "type": "qemu", "node": "pve3", "name": "new", "status": "running"}
+        one.lab.cluster.add_guest(**new)
+        before = len(one.lab.asked())
+        later = MovedClock(one.lab.clock, 3700)
+        view, _ = look(one.lab.client, later, asking=Asking(wanted=wanted(EVERYTHING)), before=one.memory)
+        asked = {line.rpartition("/")[0].rpartition("/")[2] for line in one.lab.asked()[before:] if line.endswith(("/config", "/snapshot"))}
+
+    assert asked == {"300"}
+    assert all(isinstance(facts.settings, Known) and isinstance(facts.snapshots, Known) for facts in view.guests.values())
 
 
 class MovedClock:

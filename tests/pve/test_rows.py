@@ -190,3 +190,18 @@ def test_what_a_task_says_at_its_end_cannot_steer_a_terminal() -> None:
 
 def test_a_task_id_shows_itself_as_it_is() -> None:
     assert str(Upid(text=UPID, node="pve1", type="qmshutdown", id="100", user="u", starttime=0)) == UPID
+
+
+@pytest.mark.parametrize(
+    "row", [{"id": "qemu/100", "type": "machine"}, {"id": "node/pve1", "type": "host"}, {"id": "storage/pve1/nas", "type": "x"}]
+)
+def test_what_is_ours_by_its_id_is_not_left_out_under_another_type(row: dict[str, str]) -> None:
+    with pytest.raises(ProtocolError, match="is of type"):
+        rows.resources([row], what="/cluster/resources")
+
+
+def test_a_storage_that_does_not_tell_what_it_holds_is_not_known_to_hold_nothing() -> None:
+    row = {"type": "storage", "storage": "nas", "node": "pve1", "status": "available"}
+    assert [each.content for each in rows.resources([row, {**row, "content": ""}], what="x").storages] == [None, ()]
+    with pytest.raises(ProtocolError, match="content is"):
+        rows.resources([{**row, "content": ["backup"]}], what="x")

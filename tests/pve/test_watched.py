@@ -155,3 +155,27 @@ def test_what_a_real_pve_answered_is_understood() -> None:
             assert reader(json.loads(json.dumps(body))["data"], what=path) is not None
             read += 1
     assert read > 10
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda: watched.ceph({"health": {"checks": {"OSD_DOWN": {"muted": ["no"]}}}}, what=WHAT),
+        lambda: watched.disks([{"devpath": "/dev/sda", "wearout": None}], what=WHAT),
+        lambda: watched.updates([{"Package": "openssl", "Origin": None}], what=WHAT),
+        lambda: watched.backups([{"volid": "pbs:b", "verification": {"of": "whom"}}], what=WHAT),
+        lambda: watched.backups([{"volid": "pbs:b", "content": 7}], what=WHAT),
+    ],
+)
+def test_what_would_look_like_good_news_if_it_were_passed_over_makes_no_sense(read: Callable[[], Any]) -> None:
+    with pytest.raises(ProtocolError, match=WHAT):
+        read()
+
+
+def test_of_a_storage_only_backups_are_backups() -> None:
+    rows: list[dict[str, Any]] = [
+        {"volid": "nas:b", "vmid": 1},
+        {"volid": "nas:i", "content": "images"},
+        {"volid": "nas:c", "content": None},
+    ]
+    assert [backup.volid for backup in watched.backups(rows, what=WHAT)] == ["nas:b", "nas:c"]

@@ -3,7 +3,7 @@
 # no `from __future__ import annotations` here: msgspec evaluates these annotations for the schema
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
@@ -118,6 +118,8 @@ class BackupData(Struct, frozen=True, kw_only=True):
     excluded: tuple[str, ...] | None = None
     jobs: tuple[str, ...] = ()
     period_s: float | None = None
+    last_run_at: Annotated[datetime | None, Meta(description="When the last backup task on its node began that may be about it.")] = None
+    last_run_status: Annotated[str | None, Meta(description="How that task ended, for all its guests: OK, or what went wrong.")] = None
     known: Annotated[bool, Meta(description="False where the backups of some storage could not be read.")] = True
 
 
@@ -317,6 +319,8 @@ def _guests(look: Look) -> Iterable[GuestData]:
                 excluded=truth.excluded,
                 jobs=tuple(job.id for job in truth.jobs),
                 period_s=truth.period,
+                last_run_at=datetime.fromtimestamp(truth.run.started, UTC) if truth.run else None,
+                last_run_status=clean(truth.run.status) if truth.run and truth.run.status else None,
                 known=not told.unread and not truth.undated,
             )
         yield _guest(guest, backup)
@@ -351,7 +355,7 @@ def _storages(look: Look) -> Iterable[StorageData]:
             nodes=tuple(sorted(clean(row.node) for row in rows)),
             shared=rows[0].shared,
             plugintype=rows[0].plugintype,
-            content=tuple(sorted(rows[0].content)),
+            content=tuple(sorted(rows[0].content or ())),
             used=filled[0] if filled else None,
             total=filled[1] if filled else None,
         )

@@ -60,9 +60,9 @@ def families(view: MonitorView) -> Iterator[Series]:
 
 
 def guest_ids(view: MonitorView) -> Mapping[str, str]:
-    """The exporter's id of each guest, by ours: "guest/100" -> "qemu/100"."""
+    """The exporter's id of each guest, by ours: "guest/100" -> "qemu/100"; fit to stand between quotes as they are."""
     listing = view.resources.value if isinstance(view.resources, Known) else Listing()
-    return {f"guest/{guest.vmid}": f"{guest.type}/{guest.vmid}" for guest in listing.guests}
+    return {f"guest/{guest.vmid}": _id(guest) for guest in listing.guests}
 
 
 def _up(view: MonitorView, listing: Listing) -> Iterator[Series]:
@@ -132,7 +132,7 @@ def _infos(listing: Listing) -> Iterator[Series]:
             "node": row.node,
             "storage": row.storage,
             "plugintype": row.plugintype or "",
-            "content": ",".join(sorted(row.content)),
+            "content": ",".join(sorted(row.content or ())),
         }
         for row in listing.storages
     )
@@ -150,11 +150,15 @@ def _states(listing: Listing) -> Iterator[Series]:
 
 
 def _state_set(name: str, told: str, rows: Iterable[tuple[str, str, tuple[str, ...]]]) -> Series:
-    lines = (
-        series(name, {"id": whose, "state": state}, int(state == now))
-        for whose, now, known in rows
-        for state in (known if now in known else (*known, now))
-    )
+    tails: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    lines: list[str] = []
+    for whose, now, known in rows:
+        ends = tails.get((now, known))
+        if ends is None:
+            states = known if now in known else (*known, now)
+            ends = tails[now, known] = [f'",state="{quoted(state)}"}} {int(state == now)}' for state in states]
+        head = f'{name}{{id="{quoted(whose)}'
+        lines += [head + end for end in ends]
     return Series(name=name, help=told, lines=tuple(lines))
 
 
@@ -176,8 +180,9 @@ def _not_backed_up(view: MonitorView) -> Iterator[Series]:
     cluster = view.membership.value.name if isinstance(view.membership, Known) else None
     total = series("pve_not_backed_up_total", {"id": f"cluster/{cluster}" if cluster else "cluster"}, len(view.uncovered.value))
     yield Series(name="pve_not_backed_up_total", help="How many guests are in no backup job.", lines=(total,))
-    named = ({"id": ids[f"guest/{vmid}"]} for vmid in sorted(view.uncovered.value) if f"guest/{vmid}" in ids)
-    yield _one("pve_not_backed_up_info", "The guests in no backup job.", named)
+    name = "pve_not_backed_up_info"
+    found = (ids.get(f"guest/{vmid}") for vmid in sorted(view.uncovered.value))
+    yield Series(name=name, help="The guests in no backup job.", lines=tuple([f'{name}{{id="{id_}"}} 1' for id_ in found if id_]))
 
 
 def _replication(view: MonitorView) -> Iterator[Series]:

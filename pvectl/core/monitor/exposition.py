@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from itertools import chain
 from math import isfinite
 from typing import Literal, TypeAlias
 
@@ -13,27 +14,23 @@ from pvectl.core.monitor.checks.evaluation import Evaluation
 from pvectl.core.monitor.exported import families, guest_ids
 from pvectl.core.monitor.finding import Severity
 from pvectl.core.monitor.monitored import MonitorView, readings
-from pvectl.core.monitor.series import Series, series, written
+from pvectl.core.monitor.series import Series, quoted, series, shown, written
 
 Which: TypeAlias = Literal["all", "own", "compat"]
 
 
-def text(evaluation: Evaluation, *, which: Which = "all", took: float | None = None) -> str:
-    """The whole exposition, without timestamps; `took` is the whole run in seconds.
+def text(evaluation: Evaluation, *, which: Which = "all", took: float | None = None) -> bytes:
+    """The whole exposition in UTF-8, without timestamps; `took` is the whole run in seconds.
 
     `compat` is what prometheus-pve-exporter tells; where both are scraped into one Prometheus, ask for `own`. Of guests that do not run
     nothing is told that only a running one has: what PVE repeats of them is stale.
     """
     view = evaluation.view
-    told: list[Series] = []
-    if which != "own":
-        told += families(view)
-    if which != "compat":
-        told += _own(evaluation, took)
-    return written([*told, *_run(view.taken_at, success=_is_usable(view), cluster=view.cluster)])
+    run = _run(view.taken_at, success=_is_usable(view), cluster=view.cluster)
+    return written(chain(() if which == "own" else families(view), () if which == "compat" else _own(evaluation, took), run))
 
 
-def failed(taken_at: datetime, *, cluster: str | None = None) -> str:
+def failed(taken_at: datetime, *, cluster: str | None = None) -> bytes:
     """The exposition of a run that failed: that it did, and no value of an earlier one."""
     return written(_run(taken_at, success=False, cluster=cluster))
 
@@ -59,14 +56,7 @@ def _run(taken_at: datetime, *, success: bool, cluster: str | None) -> Iterator[
 def _own(evaluation: Evaluation, took: float | None) -> Iterator[Series]:
     view = evaluation.view
     ids = guest_ids(view)
-    yield _family(
-        "pvectl_check_status",
-        "How an object stands under a check that has something to say: 0 ok, 1 warning, 2 critical, 3 unknown.",
-        (
-            ({"check": finding.check, "id": ids.get(finding.object, finding.object)}, finding.severity.code)
-            for finding in evaluation.findings
-        ),
-    )
+    yield _statuses(evaluation, ids)
     yield _family(
         "pvectl_check_objects",
         "How many objects a check examined, could not examine, and left out.",
@@ -99,6 +89,20 @@ def _own(evaluation: Evaluation, took: float | None) -> Iterator[Series]:
     yield from _of_facts(view)
     yield from _of_backups(view, ids)
     yield from _of_outbox(view)
+
+
+def _statuses(evaluation: Evaluation, ids: Mapping[str, str]) -> Series:
+    name = "pvectl_check_status"
+    codes = {severity: severity.code for severity in Severity}
+    # a finding for each of thousands of guests: a check's name is quoted once, a guest's id not at all
+    heads = {verdict: f'{name}{{check="{quoted(verdict)}",id="' for verdict in {finding.check for finding in evaluation.findings}}
+    return Series(
+        name=name,
+        help="How an object stands under a check that has something to say: 0 ok, 1 warning, 2 critical, 3 unknown.",
+        lines=tuple(
+            [f'{heads[each.check]}{ids.get(each.object) or quoted(each.object)}"}} {codes[each.severity]}' for each in evaluation.findings]
+        ),
+    )
 
 
 def _of_sources(view: MonitorView) -> Iterator[Series]:
@@ -144,13 +148,17 @@ def _of_backups(view: MonitorView, ids: Mapping[str, str]) -> Iterator[Series]:
     newest: dict[int, datetime] = {}
     for storage in view.storages:
         for volume in storage.backups.value if isinstance(storage.backups, Known) else ():
-            if volume.vmid is not None and volume.made_at is not None and volume.verified != "failed":
-                newest[volume.vmid] = max(volume.made_at, newest.get(volume.vmid, volume.made_at))
-    made = ((f"guest/{vmid}", made_at) for vmid, made_at in newest.items())
-    yield _family(
-        "pvectl_backup_last_success_timestamp_seconds",
-        "When a guest's newest backup was made that did not fail its verification.",
-        (({"id": ids[name]}, made_at.timestamp()) for name, made_at in made if name in ids),
+            vmid, made_at = volume.vmid, volume.made_at
+            if vmid is None or made_at is None or volume.verified == "failed":
+                continue
+            if (earlier := newest.get(vmid)) is None or made_at > earlier:
+                newest[vmid] = made_at
+    name = "pvectl_backup_last_success_timestamp_seconds"
+    made = ((ids.get(f"guest/{vmid}"), made_at) for vmid, made_at in newest.items())
+    yield Series(
+        name=name,
+        help="When a guest's newest backup was made that did not fail its verification.",
+        lines=tuple([f'{name}{{id="{id_}"}} {shown(made_at.timestamp())}' for id_, made_at in made if id_]),
     )
 
 

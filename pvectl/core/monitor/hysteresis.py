@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from msgspec.structs import replace
 
-from pvectl.core.monitor.checks.evaluation import Evaluation
+from pvectl.core.monitor.checks.evaluation import Evaluation, ranked
 from pvectl.core.monitor.finding import Finding, Severity, lingering
 
 Before: TypeAlias = Mapping[str, Severity]
@@ -21,8 +21,7 @@ def held(evaluation: Evaluation, before: Before) -> Evaluation:
     findings = [_held(finding, before.get(finding.id)) for finding in evaluation.findings]
     if all(new is old for new, old in zip(findings, evaluation.findings, strict=True)):
         return evaluation
-    ranked = sorted(findings, key=lambda finding: (_ORDER[finding.severity], finding.check, finding.object))
-    return replace(evaluation, findings=tuple(ranked))
+    return replace(evaluation, findings=ranked(findings))
 
 
 def bad(evaluation: Evaluation) -> dict[str, Severity]:
@@ -32,9 +31,6 @@ def bad(evaluation: Evaluation) -> dict[str, Severity]:
         for finding in evaluation.findings
         if finding.severity in (Severity.WARNING, Severity.CRITICAL) and finding.levels is not None
     }
-
-
-_ORDER = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.UNKNOWN: 2, Severity.OK: 3}
 
 
 def _held(finding: Finding, was: Severity | None) -> Finding:

@@ -9,6 +9,7 @@ from msgspec import Struct
 from pvectl.core.monitor.checks.evaluation import Evaluation
 from pvectl.core.monitor.checks.look import Look
 from pvectl.core.monitor.checks.settings import DAY, HOUR, MINUTE, MonitorSettings
+from pvectl.core.monitor.checks.spoken import spoken
 from pvectl.core.monitor.finding import Finding, Severity
 from pvectl.core.monitor.monitored import readings
 
@@ -77,14 +78,14 @@ def _summary(evaluation: Evaluation, settings: MonitorSettings, took: float | No
     look = Look(evaluation.view, settings)
     made = [verdict for verdict in evaluation.verdicts if not verdict.off]
     examined, eligible = sum(len(verdict.examined) for verdict in made), sum(verdict.eligible for verdict in made)
-    what = [_many(len(look.members), "node"), _many(len(look.guests), "guest"), _many(len(look.storages), "storage")]
+    what = [_many(len(look.members), "node"), _many(look.guest_count, "guest"), _many(len(look.storages), "storage")]
     looked = f"{examined} of {eligible} looked at" if eligible > examined else f"all {examined} looked at"
     parts = [f"{_many(len(made), 'check')} on {', '.join(what[:2])} and {what[2]}", looked]
     if away := sorted(look.away):
         parts.append(f"{', '.join(away)} switched off by pvectl")
     ages = [(row.age, row.name, row.object) for row in readings(evaluation.view, guests=False) if row.age is not None]
     if ages and (oldest := max(ages))[0] > MINUTE:
-        parts.append(f"oldest answer {_span(oldest[0])} ({oldest[1]} of {oldest[2]})")
+        parts.append(f"oldest answer {_span(oldest[0])} ({spoken(oldest[1], oldest[2])})")
     if took is not None:
         parts.append(f"{took:.1f} s")
     return "; ".join(parts)

@@ -212,7 +212,7 @@ class TaskLog(Struct, frozen=True, kw_only=True):
     gap_since: datetime | None = None
 
 
-class GuestDisk(Struct, frozen=True, kw_only=True):
+class GuestDisk(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A volume in a guest's configuration. `key` is its slot (scsi1, rootfs, mp0); `backup` False: left out of backups (`backup=0`)."""
 
     key: str
@@ -220,7 +220,7 @@ class GuestDisk(Struct, frozen=True, kw_only=True):
     backup: bool = True
 
 
-class GuestSettings(Struct, frozen=True, kw_only=True):
+class GuestSettings(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A guest's configuration; `bound_to_host` are the slots that tie it to its node (hostpci0, usb0, a bind mount).
 
     PVE leaves out what is not set: no `onboot` in a configuration is False here.
@@ -232,7 +232,7 @@ class GuestSettings(Struct, frozen=True, kw_only=True):
     bound_to_host: tuple[str, ...] = ()
 
 
-class GuestSnapshot(Struct, frozen=True, kw_only=True):
+class GuestSnapshot(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A snapshot of a guest; PVE's entry `current` is none."""
 
     name: str
@@ -247,7 +247,7 @@ class Sample(Struct, frozen=True, kw_only=True):
     total: float | None = None
 
 
-class BackupVolume(Struct, frozen=True, kw_only=True):
+class BackupVolume(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One backup on a storage. `verified`: the backup server's last word, "ok" or "failed", None when it was not verified."""
 
     volid: str
@@ -292,7 +292,7 @@ class StorageFacts(Struct, frozen=True, kw_only=True):
         return storage_object(self.storage, self.node, shared=self.shared)
 
 
-class GuestFacts(Struct, frozen=True, kw_only=True):
+class GuestFacts(Struct, frozen=True, kw_only=True, gc=False):
     """What a guest was asked; both hourly."""
 
     vmid: int

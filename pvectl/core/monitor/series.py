@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from io import BytesIO
 
 from msgspec import Struct
 
@@ -18,16 +19,17 @@ class Series(Struct, frozen=True, kw_only=True):
     type: str = "gauge"
 
 
-def written(families: Iterable[Series]) -> str:
+def written(families: Iterable[Series]) -> bytes:
     """Everything, each metric once with its HELP and TYPE, ending in a line end."""
-    parts: list[str] = []
+    # one metric after the other: the lines of all of them at once would be the most memory a run ever holds
+    whole = BytesIO()
     for family in families:
         if family.lines:
             told = family.help.replace("\\", "\\\\").replace("\n", "\\n")
-            parts.append(f"# HELP {family.name} {told}\n# TYPE {family.name} {family.type}")
-            parts.extend(family.lines)
-    parts.append("")
-    return "\n".join(parts)
+            whole.write(f"# HELP {family.name} {told}\n# TYPE {family.name} {family.type}\n".encode())
+            whole.write("\n".join(family.lines).encode("utf-8", "backslashreplace"))
+            whole.write(b"\n")
+    return whole.getvalue()
 
 
 def series(name: str, labels: Mapping[str, str], value: float) -> str:

@@ -29,6 +29,8 @@ SILENT = (NodeUnreachable, DeadlineExceeded)
 ONE_ANSWER_S = 10.0
 """What one answer of the quick ones may take; a node that takes longer keeps nobody waiting behind it."""
 ONE_SLOW_ANSWER_S = 15.0
+LEAST_SLOW_ANSWER_S = 2.0
+"""What a slow question may take that is asked at the last moment: with less it would only be asked to be given up."""
 ONE_HOST_S = 6.0
 """For so long a host may be silent before another one is asked what any of them can answer."""
 _REFUSED_FOR_S = 3600.0
@@ -116,10 +118,14 @@ class Asker:
         """From here on slow questions are asked, for as long as this, or two thirds of what is left of the run."""
         self.slow_until = time.monotonic() + min(seconds, self.client.time_left() * 2 / 3)
 
+    def slow_ends_in(self, seconds: float) -> None:
+        """Slow questions go on for so long at most."""
+        self.slow_until = min(self.slow_until, time.monotonic() + seconds)
+
     @property
     def slow_is_over(self) -> bool:
         return time.monotonic() >= self.slow_until
 
     def slow_left(self) -> float:
         """What one slow answer may take: a storage that hangs must not be waited for in every run as long as there is time."""
-        return min(ONE_SLOW_ANSWER_S, max(0.01, self.slow_until - time.monotonic()))
+        return min(ONE_SLOW_ANSWER_S, max(LEAST_SLOW_ANSWER_S, self.slow_until - time.monotonic()))

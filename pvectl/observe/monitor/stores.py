@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from pvectl.observe.monitor.asking import Asker
 
 
+REFRESH_S = 5.0
+"""What a run may spend on asking guests for what an earlier answer still tells."""
+
+
 class Progress(Struct, frozen=True, kw_only=True):
     """The guests' own facts, how many there should be, and whether any was read in this run."""
 
@@ -47,7 +51,7 @@ def _storage(asker: Asker, rows: tuple[Storage, ...], before: StorageFacts | Non
     questions: dict[str, tuple[str, Callable[[], Any]]] = {}
     if asker.wants("storage-history") and filled is not None and filled[0] > filled[1] * WORTH_A_FORECAST:
         questions["history"] = (f"{path}/rrddata", lambda: watch.storage_history(node, name))
-    if asker.wants("storage-backups") and "backup" in rows[0].content:
+    if asker.wants("storage-backups") and (rows[0].content is None or "backup" in rows[0].content):
         questions["backups"] = (f"{path}/content", lambda: watch.backups(node, name))
     why = silent.get(rows[0].node, "no node says that it is there") if not there else None
     found: dict[str, Any] = {}
@@ -58,7 +62,11 @@ def _storage(asker: Asker, rows: tuple[Storage, ...], before: StorageFacts | Non
 
 
 def guests(asker: Asker, listing: Listing, before: Mapping[int, GuestFacts], silent: Mapping[str, str], every: float) -> Progress:
-    """The guests' own facts, those first that have waited longest; what time is too short for keeps its old answer, or waits."""
+    """The guests' own facts, those first that have none, then those that have waited longest.
+
+    What time is too short for keeps its old answer, or waits. Of thousands of guests all would be due at the same moment, an hour after
+    the first look: an answer that is good enough for a day is asked for anew only as far as a run is not held up by it.
+    """
     now = asker.clock.now()
     asked = [field for field in ("settings", "snapshots") if asker.wants(f"guest-{field}")]
     if not asked:
@@ -66,10 +74,21 @@ def guests(asker: Asker, listing: Listing, before: Mapping[int, GuestFacts], sil
     everyone = [guest for guest in listing.guests if not guest.template]
     due = [guest for guest in everyone if guest.node not in silent and _is_due(before.get(guest.vmid), asked, now, every)]
     due.sort(key=lambda guest: _age(before.get(guest.vmid), asked))
-    found = dict(asker.each([partial(_guest, asker, guest, before.get(guest.vmid), asked, every) for guest in due]))
-    read = {vmid: facts for vmid, facts in found.items() if facts is not None}
-    waiting = len(due) - len(read)
+    new = [guest for guest in due if _lacks(before.get(guest.vmid), asked)]
+    old = [guest for guest in due if not _lacks(before.get(guest.vmid), asked)]
+    read = _read(asker, new, before, asked, every)
+    waiting = len(new) - len(read)
+    asker.slow_ends_in(REFRESH_S)
+    read |= _read(asker, old, before, asked, every)
     return Progress(guests=_told(everyone, before, read, asked, silent, waiting), changed=bool(read) or _went(everyone, before))
+
+
+def _read(
+    asker: Asker, some: Sequence[Guest], before: Mapping[int, GuestFacts], asked: Sequence[str], every: float
+) -> dict[int, GuestFacts]:
+    """Those that were asked before time was up."""
+    found = asker.each([partial(_guest, asker, guest, before.get(guest.vmid), asked, every) for guest in some])
+    return {vmid: facts for vmid, facts in found if facts is not None}
 
 
 def _guest(asker: Asker, guest: Guest, before: GuestFacts | None, asked: Sequence[str], every: float) -> tuple[int, GuestFacts | None]:
@@ -128,6 +147,10 @@ def _told(
 
 def _is_due(facts: GuestFacts | None, asked: Sequence[str], now: datetime, every: float) -> bool:
     return facts is None or any(is_due(getattr(facts, field), now, every) for field in asked)
+
+
+def _lacks(facts: GuestFacts | None, asked: Sequence[str]) -> bool:
+    return facts is None or any(isinstance(getattr(facts, field), Unknown) for field in asked)
 
 
 def _age(facts: GuestFacts | None, asked: Sequence[str]) -> float:

@@ -12,9 +12,10 @@ from pvectl.core.monitor.checks.backup_truth import BackupTruth, backups
 from pvectl.core.monitor.checks.evaluation import evaluate
 from pvectl.core.monitor.checks.look import Look
 from pvectl.core.monitor.checks.settings import MonitorSettings
+from pvectl.core.monitor.data import data
 from pvectl.core.monitor.monitored import BackupJob, BackupVolume, GuestDisk, GuestSettings, MonitorView
 from tests.core.monitor import troubles
-from tests.core.monitor.cluster import NOW, ago, changed_guest, found, judged, known, listing, relisted
+from tests.core.monitor.cluster import NOW, ago, changed_guest, found, judged, known, listing, relisted, task
 from tests.core.monitor.troubles import WHOLE, backup
 
 NIGHTLY = BackupJob(id="nightly", schedule="02:00", all=True)
@@ -166,3 +167,45 @@ def test_backups_without_a_date_or_an_owner_prove_nothing() -> None:
 
     nobodys = troubles.backups(BackupVolume(volid="nfs:b", made_at=NOW - timedelta(hours=1)))
     assert judged(nobodys, "backup.verify", "guest/100") == "unknown"
+
+
+def test_a_verification_that_nobody_understands_proves_nothing() -> None:
+    view = troubles.backups(troubles.backup(5, verified="pending"), troubles.backup(40))
+
+    assert judged(view, "backup.verify", "guest/100") == "unknown"
+    assert judged(view, "backup.age", "guest/100") == "unknown"
+    assert judged(troubles.backups(troubles.backup(5, verified=None)), "backup.verify", "guest/100") == "ok"
+
+
+@pytest.mark.parametrize(
+    ("whom", "status", "hours_ago", "told"),
+    [
+        ("", "job errors", 20, "; the last backup task on its node failed: job errors"),
+        ("100", "no space left", 20, "; the last backup task on its node failed: no space left"),
+        ("101", "no space left", 20, ""),
+        ("", "OK", 20, ""),
+        ("", "WARNINGS: 1", 20, ""),
+        # the backup there is was made after it
+        ("", "job errors", 60, ""),
+    ],
+)
+def test_a_backup_that_is_too_old_says_how_the_last_run_ended(whom: str, status: str, hours_ago: float, told: str) -> None:
+    ran = task("pve1", "vzdump", whom, status=status, started=hours_ago * 3600, ended=hours_ago * 3600 - 60)
+    elsewhere = task("pve1", "qmstart", "100", status="got timeout")
+    view = replace(troubles.backups(backup(40)), nodes=troubles.tasks(ran, elsewhere).nodes)
+
+    assert found(view, "backup.age", "guest/100").message.endswith(f"a backup is due every 24 h by backup-nightly{told}")
+
+
+def test_of_two_runs_the_later_one_counts() -> None:
+    job = task("pve1", "vzdump", status="job errors", started=9000, ended=8000)
+    again = task("pve1", "vzdump", "100", started=5000, ended=4000)
+    earlier = task("pve1", "vzdump", "100", started=20000, ended=19000, status="got timeout")
+    view = replace(troubles.backups(backup(40)), nodes=troubles.tasks(job, again, earlier).nodes)
+
+    assert truth(view).run == again
+    assert truth(view).failure is None
+    assert truth(view, 101).run == job
+    told = next(each for each in data(evaluate(view)).guests if each.vmid == 100).backup
+    assert told is not None
+    assert (told.last_run_status, told.last_run_at) == ("OK", NOW - timedelta(seconds=5000))

@@ -12,7 +12,8 @@ from pvectl.core.model import BlindSpot, Unknown
 from pvectl.core.monitor import coverage
 from pvectl.core.monitor.checks import sources
 from pvectl.core.monitor.checks.evaluation import evaluate
-from pvectl.core.monitor.checks.sources import lacking, mends_of
+from pvectl.core.monitor.checks.sources import SOURCES, lacking, mends_of
+from pvectl.core.monitor.checks.spoken import spoken, spoken_together
 from pvectl.core.monitor.coverage import Row
 from pvectl.core.monitor.finding import Finding, Severity
 from pvectl.core.monitor.monitored import NOT_ASKED, GuestFacts, MonitorView, readings
@@ -131,7 +132,7 @@ def test_one_object_is_told_once_with_all_it_does_not_answer() -> None:
     view = changed_node(WHOLE, status=HUNG, clock=HUNG, services=HUNG, disks=HUNG, zfs=HUNG, tasks=HUNG)
     finding = self_coverage(view, "node/pve1")
 
-    assert finding.message == "node-status, node-clock, node-services, node-disks and 2 more could not be read: the node did not answer"
+    assert finding.message == "the state, clock, services, disks and 2 more of node pve1 could not be read: the node did not answer"
     assert evaluate(view).counts.unknown == 1
 
 
@@ -139,7 +140,7 @@ def test_four_sources_are_all_named() -> None:
     view = changed_node(WHOLE, status=HUNG, clock=HUNG, services=HUNG, tasks=HUNG)
 
     assert self_coverage(view, "node/pve1").message == (
-        "node-status, node-clock, node-services, node-tasks could not be read: the node did not answer"
+        "the state, clock, services and tasks of node pve1 could not be read: the node did not answer"
     )
 
 
@@ -149,8 +150,8 @@ def test_a_right_that_all_nodes_lack_is_told_once() -> None:
     dark = changed_node(changed_node(dark, "pve2", zfs=refused), "pve3", zfs=HUNG)
 
     assert blind_spots(dark, "zfs.*") == {
-        "cluster": "node-zfs could not be read: Permission check failed (/, Sys.Audit)",
-        "node/pve3": "node-zfs could not be read: the node did not answer",
+        "cluster": "the ZFS pools of the nodes could not be read: Permission check failed (/, Sys.Audit)",
+        "node/pve3": "the ZFS pools of node pve3 could not be read: the node did not answer",
     }
 
 
@@ -169,7 +170,7 @@ def test_ten_reasons_of_a_thousand_guests_are_summed_up() -> None:
     facts = {vmid: GuestFacts(vmid=vmid, settings=Unknown(reason=f"403 for {vmid}"), snapshots=HUNG) for vmid in WHOLE.guests}
     many = replace(WHOLE, guests=facts)
     message = next(each.message for each in evaluate(many).findings if each.id == "self.coverage/guests")
-    assert message.startswith("guest-settings could not be read: 403 for 100; ")
+    assert message.startswith("the settings of the guests could not be read: 403 for 100; ")
 
     guests = {vmid: Unknown(reason=f"403 for {vmid}") for vmid in range(1000, 1010)}
     assert not isinstance(WHOLE.resources, Unknown)
@@ -181,9 +182,11 @@ def test_ten_reasons_of_a_thousand_guests_are_summed_up() -> None:
     )
     evaluation = evaluate(crowd)
     message = next(each.message for each in evaluation.findings if each.id == "self.coverage/guests")
-    assert message == "guest-settings, guest-snapshots could not be read: 403 for 1000 (and 9 other reasons)"
+    assert message == "the settings and snapshots of the guests could not be read: 403 for 1000 (and 9 other reasons)"
     blind = next(each for each in evaluation.findings if each.id == "guest.snapshot_age/guests")
-    assert blind.message.startswith("10 guests not examined: guest-snapshots could not be read: 403 for 1000 (and 9 other reasons)")
+    assert blind.message.startswith(
+        "10 guests not examined: the snapshots of the guests could not be read: 403 for 1000 (and 9 other reasons)"
+    )
     assert blind.objects == tuple(f"guest/{vmid}" for vmid in guests)
     assert evaluation.severity_of("guest.snapshot_age", "guest/1003") is Severity.UNKNOWN
     told = next(row for row in coverage.rows(evaluation) if row.check == "guest.snapshot_age")
@@ -314,3 +317,26 @@ def test_findings_can_be_kept_and_read_back() -> None:
     findings = evaluate(TROUBLES["old snapshot"].view).findings
 
     assert msgspec.json.decode(msgspec.json.encode(findings), type=tuple[Finding, ...]) == findings
+
+
+@pytest.mark.parametrize(
+    ("sources", "of", "words"),
+    [
+        (("storage-backups",), "storage/nfs", "the backups of storage nfs"),
+        (("storage-backups", "storage-history"), "storage/pve1/local", "the backups and history of storage local of node pve1"),
+        (("storage-backups",), "cluster", "the backups of the storages"),
+        (("node-services",), "node/pve1", "the services of node pve1"),
+        (("running", "node-tasks"), "cluster", "the running tasks and the tasks of the nodes"),
+        (("guest-snapshots",), "guests", "the snapshots of the guests"),
+        (("guest-snapshots",), "guest/100", "the snapshots of guest 100"),
+    ],
+)
+def test_a_person_is_told_in_words_what_could_not_be_read(sources: tuple[str, ...], of: str, words: str) -> None:
+    assert spoken_together(sources, of) == words
+
+
+def test_every_source_has_a_name_in_words() -> None:
+    for name in SOURCES:
+        scope = name.partition("-")[0]
+        of = {"node": "node/pve1", "storage": "storage/nfs", "guest": "guests"}.get(scope if "-" in name else "", "cluster")
+        assert spoken(name, of).startswith(("the ", "Ceph"))

@@ -13,6 +13,7 @@ from pvectl.core.monitor.monitored import (
     Ceph,
     CephCheck,
     Delivery,
+    MonitorView,
     Remembered,
     TaskLog,
 )
@@ -150,16 +151,33 @@ def test_ha_left_disarmed(armed: str | None, since: object, severity: str | None
 
 
 def test_the_ha_manager_of_an_offline_node_is_dead_because_of_that() -> None:
-    dead = troubles.ha(lrm=(("pve2", "pve2 (old timestamp - dead?, Sun Nov 22 2026)"),))
+    dead = troubles.ha(lrm=(("pve2", "old timestamp - dead?"),))
 
     assert found(dead, "ha.manager", "ha/lrm/pve2").cause is None
     assert found(members(dead, pve2=False), "ha.manager", "ha/lrm/pve2").cause == "node.offline/node/pve2"
 
 
 def test_an_ha_manager_that_cannot_be_read_is_not_fine() -> None:
-    view = troubles.ha(lrm=(("pve2", "pve2 (unable to read lrm status)"),))
+    view = troubles.ha(lrm=(("pve2", "unable to read lrm status"),))
 
     assert judged(view, "ha.manager", "ha/lrm/pve2") == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("view", "check", "object_"),
+    [
+        (troubles.ha(lrm=(("pve2", "asleep"),)), "ha.manager", "ha/lrm/pve2"),
+        (troubles.ha(armed="loaded"), "ha.disarmed", "cluster"),
+        (troubles.ha(services=(HaService(sid="vm:101", node="pve1", state="levitating"),)), "ha.service", "ha/vm:101"),
+    ],
+)
+def test_a_word_of_the_ha_manager_that_nobody_knows_is_not_fine(view: MonitorView, check: str, object_: str) -> None:
+    assert judged(view, check, object_) == "unknown"
+
+
+@pytest.mark.parametrize("word", ["restart mode", "maintenance mode", "idle", "wait_for_agent_lock"])
+def test_a_manager_that_has_nothing_to_do_is_alive(word: str) -> None:
+    assert judged(troubles.ha(lrm=(("pve2", word),)), "ha.manager", "ha/lrm/pve2") == "ok"
 
 
 def test_ha_that_was_never_used_has_no_manager_to_miss() -> None:

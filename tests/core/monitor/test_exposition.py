@@ -26,9 +26,9 @@ def told(view: MonitorView = WHOLE, which: exposition.Which = "all") -> dict[str
     return read(exposition.text(evaluate(view), which=which))
 
 
-def read(text: str) -> dict[str, dict[Labels, float]]:
+def read(text: bytes) -> dict[str, dict[Labels, float]]:
     samples: dict[str, dict[Labels, float]] = {}
-    for family in text_string_to_metric_families(text):
+    for family in text_string_to_metric_families(text.decode()):
         for sample in family.samples:
             labels = frozenset(sample.labels.items())
             assert labels not in samples.setdefault(sample.name, {}), f"{sample.name} twice with {labels}"
@@ -42,10 +42,11 @@ def at(**labels: str) -> Labels:
 
 @pytest.mark.parametrize("trouble", SOME_QUICKLY)
 def test_every_exposition_is_read_whole(trouble: Trouble) -> None:
-    text = exposition.text(evaluate(trouble.view, trouble.settings), took=1.5)
+    told = exposition.text(evaluate(trouble.view, trouble.settings), took=1.5)
 
+    text = told.decode()
     lines = [line for line in text.split("\n") if line and not line.startswith("#")]
-    assert sum(len(samples) for samples in read(text).values()) == len(lines)
+    assert sum(len(samples) for samples in read(told).values()) == len(lines)
     assert text.endswith("\n")
     assert "\n\n" not in text
     # node_exporter refuses a file with timestamps, and each name has one HELP and one TYPE
@@ -85,6 +86,8 @@ def test_the_exporters_names_and_labels() -> None:
     assert samples["pve_ha_state"][at(id="qemu/101", state="error")] == 0
     assert samples["pve_lock_state"][at(id="qemu/100", state="backup")] == 1
     assert sum(samples["pve_lock_state"].values()) == 1
+    both = told(relisted(relisted(WHOLE, lock="backup"), 101, lock="backup"))["pve_lock_state"]
+    assert {dict(labels)["id"] for labels, value in both.items() if value} == {"qemu/100", "qemu/101"}
     assert samples["pve_not_backed_up_total"] == {at(id="cluster/lab"): 0}
     replication = at(id="101-0", type="local", source="node/pve1", target="node/pve2", guest="qemu/101")
     assert replication in samples["pve_replication_info"]
@@ -203,9 +206,9 @@ HOSTILE = 'x"} 1\npve_up{id="evil"} 1 \\ \x1b[31m\u202e<b>|\x00'
 def test_no_name_can_begin_another_line_or_leave_its_label() -> None:
     view = relisted(WHOLE, name=HOSTILE, tags=(HOSTILE,), pool=HOSTILE, node=HOSTILE, hastate=HOSTILE, lock=HOSTILE, type=HOSTILE)
     view = changed_node(view, disks=known((Disk(path=HOSTILE, serial=HOSTILE, life_left=0.1),), "x"))
-    text = exposition.text(evaluate(view))
+    told = exposition.text(evaluate(view))
 
-    samples = read(text)
+    text, samples = told.decode(), read(told)
     assert at(id="evil") not in samples["pve_up"]
     assert not [character for character in text if not character.isprintable() and character != "\n"]
     names = {dict(labels)["name"] for labels in samples["pve_guest_info"]}
@@ -224,4 +227,4 @@ def test_help_is_escaped_and_an_empty_family_is_left_out() -> None:
     labels: Mapping[str, str] = {"a": "b"}
     text = written([Series(name="one", help="a\\b\nc", lines=(series("one", labels, 1),)), Series(name="two", help="nothing")])
 
-    assert text == '# HELP one a\\\\b\\nc\n# TYPE one gauge\none{a="b"} 1\n'
+    assert text == b'# HELP one a\\\\b\\nc\n# TYPE one gauge\none{a="b"} 1\n'

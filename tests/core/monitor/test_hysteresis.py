@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from pvectl.core.monitor import hysteresis
 from pvectl.core.monitor.checks.evaluation import Evaluation, evaluate
-from pvectl.core.monitor.finding import Severity
+from pvectl.core.monitor.finding import Levels, Severity, Unit, lingering
 from tests.core.monitor.cluster import GIB, relisted_node, relisted_storage, whole
 
 CPU, NFS = "node.cpu/node/pve1", "storage.usage/storage/nfs"
@@ -64,3 +64,17 @@ def test_only_what_is_bad_by_a_level_is_remembered() -> None:
 
     assert hysteresis.bad(evaluation) == {NFS: Severity.CRITICAL}
     assert replace(evaluation).severity is Severity.CRITICAL
+
+
+@pytest.mark.parametrize(
+    ("value", "falling", "unit", "lingers"),
+    [
+        (30.0, True, None, True),
+        (31.0, True, None, True),
+        (41.0, True, None, False),
+        (40.0, False, None, False),
+        (40.0, False, Unit.COUNT, True),
+    ],
+)
+def test_a_value_lingers_up_to_its_end_on_either_side(value: float, *, falling: bool, unit: Unit | None, lingers: bool) -> None:
+    assert lingering(value, Levels(clear=40.0), unit=unit, falling=falling) is lingers

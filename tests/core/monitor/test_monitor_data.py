@@ -147,6 +147,8 @@ def test_backup_truth_stands_beside_each_guest() -> None:
         "excluded": [],
         "jobs": ["backup-nightly"],
         "period_s": 86400.0,
+        "last_run_at": None,
+        "last_run_status": None,
         "known": True,
     }
     assert guests[900]["backup"] is None
@@ -224,7 +226,7 @@ def test_the_page_tells_what_is_wrong_then_what_is_blind_then_what_was_checked()
     assert [(line.severity, line.object) for line in page.wrong] == [("critical", "node/pve1"), ("warning", "guest/100")]
     assert [(line.severity, line.object) for line in page.blind] == [("unknown", "node/pve2")]
     assert page.summary == (
-        "41 checks on 3 nodes, 3 guests and 4 storages; 115 of 118 looked at; oldest answer 10 min (storage-history of storage/nfs); 0.4 s"
+        "41 checks on 3 nodes, 3 guests and 4 storages; 115 of 118 looked at; oldest answer 10 min (the history of storage nfs); 0.4 s"
     )
 
 
@@ -244,5 +246,5 @@ def test_the_oldest_answer_is_told_when_it_is_old(age: float, told: str) -> None
     patient = MonitorSettings(oldest_answer=10 * 86400)
     page = monitor_page.page(evaluate(replace(young, ceph=known(None, "x", age=age)), patient))
 
-    assert f"oldest answer {told} (ceph of cluster)" in page.summary
+    assert f"oldest answer {told} (the health of Ceph)" in page.summary
     assert "oldest" not in monitor_page.page(evaluate(young)).summary

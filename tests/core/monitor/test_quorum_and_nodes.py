@@ -210,7 +210,7 @@ def test_what_pve_repeats_of_a_lost_node_is_not_believed() -> None:
     view = members(relisted(WHOLE, status="stopped"), pve1=False)
 
     assert judged(view, "guest.onboot_stopped", "guest/100") == "unknown"
-    assert judged(relisted_node(relisted(WHOLE, cpu=1.0), status="offline"), "guest.cpu", "guest/100", WITH_GUEST_LEVELS) is None
+    assert judged(relisted_node(relisted(WHOLE, cpu=1.0), status="offline"), "guest.cpu", "guest/100", WITH_GUEST_LEVELS) == "unknown"
 
 
 def test_a_node_that_came_back_is_watched_again() -> None:

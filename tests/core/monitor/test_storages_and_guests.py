@@ -130,3 +130,17 @@ def test_a_guest_without_snapshots_is_fine() -> None:
     view = changed_guest(WHOLE, snapshots=known((), "x"))
 
     assert judged(view, "guest.snapshot_age", "guest/100") == "ok"
+
+
+def test_a_guest_that_nothing_is_heard_of_is_not_fine() -> None:
+    view = relisted(WHOLE, status="unknown", cpu=None, mem=None)
+
+    assert judged(view, "guest.cpu", "guest/100", WITH_GUEST_LEVELS) == "unknown"
+    assert judged(view, "guest.mem", "guest/100", WITH_GUEST_LEVELS) == "unknown"
+
+
+def test_whatever_runs_in_some_way_is_compared() -> None:
+    view = relisted(WHOLE, status="paused", cpu=0.99, mem=2 * GIB)
+
+    assert judged(view, "guest.cpu", "guest/100", WITH_GUEST_LEVELS) == "critical"
+    assert judged(view, "guest.mem", "guest/100", WITH_GUEST_LEVELS) == "critical"

@@ -367,15 +367,13 @@ TROUBLES = {
         says="state error",
     ),
     "lrm dead": Trouble(
-        view=ha(lrm=(("pve1", "pve1 (old timestamp - dead?, Sun Nov 22 2026)"),)),
+        view=ha(lrm=(("pve1", "old timestamp - dead?"),)),
         check="ha.manager",
         object="ha/lrm/pve1",
         severity="critical",
         says="has not been heard of",
     ),
-    "lrm drifts": Trouble(
-        view=ha(manager="pve1 (detected time drift!, Sun Nov 22 2026)"), check="ha.manager", object="ha/manager", severity="warning"
-    ),
+    "lrm drifts": Trouble(view=ha(manager="detected time drift!"), check="ha.manager", object="ha/manager", severity="warning"),
     "ha disarmed": Trouble(
         view=replace(ha(armed="disarmed"), remembered=replace(WHOLE.remembered, disarmed_since=ago(hours=3))),
         check="ha.disarmed",

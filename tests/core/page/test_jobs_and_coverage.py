@@ -81,7 +81,7 @@ def test_coverage_of_a_cluster_seen_whole_says_so_with_the_age_of_slow_answers()
     assert "every check saw everything it is about" in coverage.told
     slow = coverage.every("details")[1]
     assert "the oldest 10m" in slow.one("summary").told
-    (row,) = [row for row in slow.one("tbody").every("tr") if row.told.startswith("node-disks")]
+    (row,) = [row for row in slow.one("tbody").every("tr") if row.told.startswith("the disks of the nodes")]
     assert [cell.told for cell in row.every("td")] == ["3", "10m", "10m"]
     assert "The oldest answer on it was 10m old then" in whole_tree().one("footer").told
     unproven = pages.tree(replace(whole(), sight=NOTHING))

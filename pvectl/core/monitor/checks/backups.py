@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 
 from pvectl.core.model import Guest, Known, Unknown
 from pvectl.core.monitor.checks.backup_truth import BackupTruth, backups
 from pvectl.core.monitor.checks.check import NOT_HERE, Case, Eligible, Outcome, check
 from pvectl.core.monitor.checks.look import CLUSTER, Blind, Look, blind_for
 from pvectl.core.monitor.checks.settings import DAY, HOUR
-from pvectl.core.monitor.finding import Levels, Severity, Unit
+from pvectl.core.monitor.finding import Evidence, Levels, Severity, Unit
 
 
 def _guests(look: Look) -> Eligible[tuple[Guest, BackupTruth]]:
@@ -35,12 +36,16 @@ def _uncovered(case: Case, told: tuple[Guest, BackupTruth]) -> Outcome:
     counted = isinstance(view.uncovered, Known) and guest.vmid in view.uncovered.value
     # PVE's own count takes disabled jobs for jobs (pve-manager PVE/API2/Cluster/BackupInfo.pm get_included_vmids)
     if counted or (isinstance(view.backup_jobs, Known) and not truth.jobs):
-        evidence = case.look.evidence(view.uncovered) + case.look.evidence(view.backup_jobs)
+        evidence = case.look.once(_evidence)
         hint = "take it into a job, or tag it no-backup"
         return case.finding(Severity.WARNING, f"guest {guest.label} is in no enabled backup job", evidence=evidence, hint=hint)
     if isinstance(view.uncovered, Unknown):
         return case.blind(view.uncovered, "uncovered")
     return case.blind(view.backup_jobs, "backup_jobs") if isinstance(view.backup_jobs, Unknown) else None
+
+
+def _evidence(look: Look) -> tuple[Evidence, ...]:
+    return look.evidence(look.view.uncovered) + look.evidence(look.view.backup_jobs)
 
 
 def _age(case: Case, told: tuple[Guest, BackupTruth]) -> Outcome:
@@ -57,13 +62,14 @@ def _age(case: Case, told: tuple[Guest, BackupTruth]) -> Outcome:
     if (unread := _unread(case, truth)) is not None:
         return unread
     evidence = look.evidence(look.view.backup_jobs, "schedule")
-    promise = f"every {_span(truth.period)} by {' and '.join(job.id for job in truth.jobs)}"
+    promise = f"every {_span(truth.period)} by {truth.promised_by}"
     if age is None:
-        return case.finding(Severity.WARNING, f"guest {guest.label} has no backup; one is due {promise}", evidence=evidence)
+        message = f"guest {guest.label} has no backup; one is due {promise}{_why(truth)}"
+        return case.finding(Severity.WARNING, message, evidence=evidence)
     if truth.newest is None:
-        message = f"guest {guest.label} was made {_span(age)} ago and has no backup; one is due {promise}"
+        message = f"guest {guest.label} was made {_span(age)} ago and has no backup; one is due {promise}{_why(truth)}"
     else:
-        message = f"guest {guest.label}: {truth.told}, {_span(age)} old; a backup is due {promise}"
+        message = f"guest {guest.label}: {truth.told}, {_span(age)} old; a backup is due {promise}{_why(truth)}"
     return case.measured(age, message, levels=levels, evidence=evidence, since=since)
 
 
@@ -84,6 +90,8 @@ def _unread(case: Case, truth: BackupTruth) -> Blind | None:
     """Why nobody can say that there is no newer, or no broken, backup."""
     if truth.undated:
         return Blind(subject=case.subject, reason="a backup of it has no date")
+    if truth.unclear is not None:
+        return Blind(subject=case.subject, reason=f"the verification of a backup of it is '{truth.unclear}', which says nothing")
     unread = case.look.once(backups).unread
     return blind_for(case.subject, unread) if unread else None
 
@@ -93,11 +101,16 @@ def _created_at(look: Look, guest: Guest) -> datetime | None:
     return settings.value.created_at if isinstance(settings, Known) else None
 
 
+@lru_cache(maxsize=64)
 def _in_seconds(periods: Levels, floor: Levels, period: float) -> Levels:
     """Levels given in periods, as seconds, and never below the floor."""
     warn = None if periods.warn is None else max(periods.warn * period, floor.warn or 0.0)
     crit = None if periods.crit is None else max(periods.crit * period, floor.crit or 0.0)
     return Levels(warn=warn, crit=crit)
+
+
+def _why(truth: BackupTruth) -> str:
+    return f"; the last backup task on its node failed: {truth.failure}" if truth.failure else ""
 
 
 def _span(seconds: float) -> str:

@@ -22,7 +22,7 @@ def _health(look: Look) -> Eligible[CephCheck]:
     if ceph.value is None:
         return
     if ceph.value.health is None:
-        yield Blind(subject=_WHOLE, reason=f"{ceph.source} does not tell health.status")
+        yield Blind(subject=_WHOLE, reason=f"Proxmox VE does not tell Ceph's health ({ceph.source})")
         return
     codes = [each for each in ceph.value.checks if not each.muted]
     if ceph.value.health == "HEALTH_OK" or not codes:

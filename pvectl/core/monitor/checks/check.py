@@ -90,7 +90,7 @@ class Case(Struct, kw_only=True):
             check=self.check,
             object=subject.object,
             severity=severity,
-            message=clean(message),
+            message=message if message.isprintable() else clean(message),
             evidence=evidence,
             hint=clean(hint) if hint else None,
             since=since,
@@ -105,7 +105,7 @@ class Case(Struct, kw_only=True):
         against = self.levels if levels is None else levels
         return (
             judged(value, against, unit=self.unit, falling=self.falling) is Severity.OK
-            and not lingering(value, against, unit=self.unit, falling=self.falling)
+            and (against.clear is None or not lingering(value, against, unit=self.unit, falling=self.falling))
             and self.subject.object.startswith("guest/")
         )
 
@@ -121,16 +121,16 @@ class Case(Struct, kw_only=True):
     ) -> Finding | None:
         """A value held against its levels; also a good one is told, unless it is a guest's."""
         against = self.levels if levels is None else levels
-        if self.is_fine(value, against):
-            return None
         severity = judged(value, against, unit=self.unit, falling=self.falling)
         lingers = severity is Severity.OK and lingering(value, against, unit=self.unit, falling=self.falling)
         subject = self.subject
+        if severity is Severity.OK and not lingers and subject.object.startswith("guest/"):
+            return None
         return Finding(
             check=self.check,
             object=subject.object,
             severity=severity,
-            message=clean(message),
+            message=message if message.isprintable() else clean(message),
             value=value,
             unit=self.unit,
             levels=against,
@@ -185,9 +185,10 @@ def check(  # noqa: PLR0913 - the columns of a table
         left_out = 0
         for item in eligible(look):
             subject = item.subject if isinstance(item, Blind) else item[0]
-            if not subject.object.isprintable():
+            # a guest goes by its number, and there are many
+            if about != "guest" and not subject.object.isprintable():
                 subject = replace(subject, object=clean(subject.object))
-            levels = rules.apply_to(subject)
+            levels = rules.levels if rules.plain and rules.on else rules.apply_to(subject)
             if levels is None or (needs_levels and levels.warn is None and levels.crit is None):
                 left_out += 1
                 continue

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
+from itertools import chain
+from operator import attrgetter
 
 from msgspec import Struct
 
@@ -14,6 +16,7 @@ from pvectl.core.monitor.checks.look import COVERAGE, Blind, Look, Missing, Rule
 from pvectl.core.monitor.checks.registry import CHECKS, chosen
 from pvectl.core.monitor.checks.settings import MonitorSettings
 from pvectl.core.monitor.checks.sources import SOURCES, mends, mends_of, missing, sighted
+from pvectl.core.monitor.checks.spoken import spoken_together
 from pvectl.core.monitor.finding import Finding, Severity, Subject, worst
 from pvectl.core.monitor.monitored import MonitorView
 from pvectl.core.text import clean
@@ -42,8 +45,9 @@ class Evaluation(Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def own(self) -> tuple[Finding, ...]:
         """The findings that do not merely follow from another one."""
-        ids = {finding.id for finding in self.findings}
-        return tuple(finding for finding in self.findings if finding.cause is None or finding.cause not in ids)
+        if all(finding.cause is None for finding in self.findings):
+            return self.findings
+        return tuple(finding for finding in self.findings if finding.cause is None or finding.cause not in self._by_id)
 
     @cached_property
     def counts(self) -> Counts:
@@ -96,15 +100,20 @@ def evaluate(view: MonitorView, settings: MonitorSettings | None = None, *, only
     verdicts = tuple(check.run(look) for check in chosen(only))
     findings = [finding for verdict in verdicts for finding in verdict.findings]
     findings += _coverage(look, (blind for verdict in verdicts for blind in verdict.blind))
-    findings.sort(key=_rank)
-    return Evaluation(taken_at=view.taken_at, view=look.view, findings=tuple(findings), verdicts=verdicts)
+    return Evaluation(taken_at=view.taken_at, view=look.view, findings=ranked(findings), verdicts=verdicts)
+
+
+def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The worst first, then by check, then by object."""
+    groups: dict[tuple[Severity, str], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.severity, finding.check), []).append(finding)
+    order = sorted(groups, key=lambda group: (_ORDER[group[0]], group[1]))
+    return tuple(chain.from_iterable(sorted(groups[group], key=_OBJECT) for group in order))
 
 
 _ORDER = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.UNKNOWN: 2, Severity.OK: 3}
-
-
-def _rank(finding: Finding) -> tuple[int, str, str]:
-    return _ORDER[finding.severity], finding.check, finding.object
+_OBJECT = attrgetter("object")
 
 
 def _coverage(look: Look, blind: Iterable[Blind]) -> Iterable[Finding]:
@@ -146,8 +155,7 @@ def _told(name: str, spots: tuple[Missing, ...]) -> Iterable[str]:
         sources = list(dict.fromkeys(spot.source for spot in spots))
         by_reason = {f"{spots[0].reason} (and {len(by_reason) - 1} other reasons)": sources}
     for reason, sources in by_reason.items():
-        named = ", ".join(sources[:_NAMED]) + (f" and {len(sources) - _NAMED} more" if len(sources) > _NAMED else "")
-        yield f"{named} could not be read: {reason}"
+        yield f"{spoken_together(dict.fromkeys(sources), name)} could not be read: {reason}"
 
 
 def _hidden(look: Look) -> dict[str, list[tuple[str, str | None]]]:

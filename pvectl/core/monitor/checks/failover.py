@@ -147,8 +147,9 @@ def _survivable(case: Case, node: str) -> Outcome:
         return NOT_HERE
     evidence = case.look.evidence(case.look.view.resources, "maxmem")
     if failover.quorum_lost:
-        many = "1 guest" if len(failover.concerned) == 1 else f"{len(failover.concerned)} guests"
-        message = f"if node {node} died, the cluster would not be quorate, and none of its {many} would be restarted"
+        count = len(failover.concerned)
+        whom = "its guest" if count == 1 else f"none of its {count} guests"
+        message = f"if node {node} died, the cluster would not be quorate, and {whom} would {'not ' if count == 1 else ''}be restarted"
         return case.finding(Severity.WARNING, message, evidence=evidence)
     if failover.stuck:
         named = "; ".join(f"{vmid} {why}" for vmid, why in failover.stuck[:_NAMED])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+from pvectl.core.amounts import many
 from pvectl.core.model import Guest, Unknown
 from pvectl.core.monitor.checks.check import NOT_HERE, Case, Eligible, Outcome, check
-from pvectl.core.monitor.checks.look import Look
+from pvectl.core.monitor.checks.look import Blind, Look
 from pvectl.core.monitor.checks.settings import DAY, MINUTE
 from pvectl.core.monitor.finding import Severity, Unit
 
@@ -25,10 +28,10 @@ def _onboot(case: Case, guest: Guest) -> Outcome:
         return case.blind(settings, "guest-settings", "guests")
     if settings.value.onboot is None:
         return case.untold(settings, "onboot")
-    if not settings.value.onboot or guest.vmid in look.view.remembered.stopped:
+    if not settings.value.onboot:
         return NOT_HERE
-    if guest.status == "unknown":
-        return look.silent(case.subject, guest.node) or case.untold(look.view.resources, f"the status of guest {guest.vmid}")
+    if (unheard := _unheard(case, guest)) is not None:
+        return unheard
     if guest.template is None:
         return case.untold(look.view.resources, "template")
     if not guest.is_off or guest.lock or guest.hastate in _OFF_ON_PURPOSE:
@@ -38,13 +41,26 @@ def _onboot(case: Case, guest: Guest) -> Outcome:
         return case.untold(look.view.resources, "how long the node has been up")
     if node.uptime <= look.settings.onboot_patience:
         return None
+    stopped_at = look.view.remembered.stopped.get(guest.vmid)
+    if stopped_at is not None and stopped_at > look.now - timedelta(seconds=node.uptime):
+        # pvectl shut it down itself, and the node has not booted since
+        return NOT_HERE
     message = f"guest {guest.label} is stopped although it is to start at boot"
     return case.finding(Severity.WARNING, message, evidence=look.evidence(look.view.resources, "status"))
 
 
+def _unheard(case: Case, guest: Guest) -> Blind | None:
+    """Why the figures of a guest that may run are not known, if it is because nothing is heard of it."""
+    if guest.status != "unknown":
+        return None
+    return case.look.silent(case.subject, guest.node) or case.untold(case.look.view.resources, f"the status of guest {guest.vmid}")
+
+
 def _cpu(case: Case, guest: Guest) -> Outcome:
-    if guest.status != "running":
+    if guest.is_off:
         return NOT_HERE
+    if (unheard := _unheard(case, guest)) is not None:
+        return unheard
     resources = case.look.view.resources
     if guest.cpu is None:
         return case.untold(resources, "cpu")
@@ -53,8 +69,10 @@ def _cpu(case: Case, guest: Guest) -> Outcome:
 
 
 def _mem(case: Case, guest: Guest) -> Outcome:
-    if guest.status != "running":
+    if guest.is_off:
         return NOT_HERE
+    if (unheard := _unheard(case, guest)) is not None:
+        return unheard
     resources = case.look.view.resources
     if guest.mem is None or not guest.maxmem:
         return case.untold(resources, "mem and maxmem")
@@ -72,11 +90,11 @@ def _snapshot_age(case: Case, guest: Guest) -> Outcome:
     dated = [(snapshot.taken_at, snapshot.name) for snapshot in snapshots.value if snapshot.taken_at is not None]
     if len(dated) < len(snapshots.value):
         return case.untold(snapshots, "snaptime")
-    taken_at, name = min(dated)
+    taken_at, name = min(dated) if len(dated) > 1 else dated[0]
     age = (look.now - taken_at).total_seconds()
     if case.is_fine(age):
         return None
-    message = f"guest {guest.label} has kept snapshot {name} for {age / DAY:.0f} days"
+    message = f"guest {guest.label} has kept snapshot {name} for {many(round(age / DAY), 'day')}"
     return case.measured(age, message, evidence=look.evidence(snapshots, "snaptime"), since=taken_at)
 
 

@@ -14,10 +14,19 @@ from pvectl.core.monitor.checks.settings import HOUR, MINUTE
 from pvectl.core.monitor.finding import Severity, Subject, Unit
 
 _BAD = frozenset({"error", "fence", "recovery"})
+# the other states of pve-ha-manager PVE/HA/Manager.pm, and those its PVE/API2/HA/Status.pm makes up for what has none yet
+_GOOD = frozenset(
+    {"stopped", "request_stop", "request_start", "request_start_balance", "started", "migrate", "relocate", "freeze"}
+    | {"queued", "deleting", "ignored", "disabled"}
+)
 # texts of pve-ha-manager PVE/API2/HA/Status.pm
 _DEAD = "old timestamp - dead?"
 _DRIFT = "detected time drift!"
 _UNREADABLE = "unable to read lrm status"
+# a mode other than active is told as "restart mode" or "maintenance mode"; the rest are states of PVE/HA/LRM.pm
+_ALIVE = frozenset({"active", "idle", "wait_for_agent_lock", "lost_agent_lock", "maintenance", "slave"})
+_MODE = " mode"
+_ARMED = ("armed", "standby")
 _NOT_ARMED = ("disarmed", "disarming")
 
 
@@ -39,8 +48,10 @@ def _service(case: Case, service: HaService) -> Outcome:
     ha = case.look.view.ha
     if service.state is None:
         return case.untold(ha, f"the state of {service.sid}")
-    if service.state not in _BAD:
+    if service.state in _GOOD:
         return None
+    if service.state not in _BAD:
+        return Blind(subject=case.subject, reason=f"nobody knows what it means that {service.sid} is in state '{service.state}'")
     message = f"the HA manager has {service.sid} in state {service.state}"
     hint = f"ha-manager set {quote(service.sid)} --state disabled, then mend it and set it to started" if service.state == "error" else None
     return case.finding(Severity.CRITICAL, message, evidence=case.look.evidence(ha, "state"), hint=hint)
@@ -69,7 +80,9 @@ def _manager(case: Case, text: str) -> Outcome:
         return Blind(subject=case.subject, reason=f"{who} cannot be looked at: {text}")
     if _DRIFT in text:
         return case.finding(Severity.WARNING, f"{who} says that clocks differ: {text}", evidence=evidence)
-    return None
+    if text in _ALIVE or text.endswith(_MODE):
+        return None
+    return Blind(subject=case.subject, reason=f"nobody knows what it means that {who} is '{text}'")
 
 
 def _arming(look: Look) -> Eligible[HaStatus]:
@@ -83,8 +96,10 @@ def _arming(look: Look) -> Eligible[HaStatus]:
 def _armed(case: Case, status: HaStatus) -> Outcome:
     if status.armed is None:
         return NOT_HERE
-    if status.armed not in _NOT_ARMED:
+    if status.armed in _ARMED:
         return None
+    if status.armed not in _NOT_ARMED:
+        return Blind(subject=case.subject, reason=f"nobody knows what it means that HA is '{status.armed}'")
     look = case.look
     assert isinstance(look.view.ha, Known)
     since = look.view.remembered.disarmed_since or look.view.ha.taken_at

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from pvectl.core.evidence import Task
@@ -26,8 +26,10 @@ _OF_ANY_GUEST: Mapping[str, frozenset[str]] = {
 }
 
 
-def at_work(guest: Guest, running: Iterable[Task]) -> Task | None:
+def at_work(guest: Guest, running: Sequence[Task]) -> Task | None:
     """The oldest running task that may be why the guest is locked."""
+    if not running:
+        return None
     others = _OF_ANY_GUEST.get(guest.lock or "", frozenset())
     own = str(guest.vmid)
     fits = [task for task in running if task.runs and (task.id == own or (task.type in others and _may_be_there(task, guest)))]

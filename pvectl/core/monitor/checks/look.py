@@ -15,8 +15,9 @@ from pvectl.core import tags
 from pvectl.core.model import Guest, Known, Node, Storage, Unknown
 from pvectl.core.monitor.checks.settings import MonitorSettings, Override
 from pvectl.core.monitor.checks.sources import lacking
+from pvectl.core.monitor.checks.spoken import spoken
 from pvectl.core.monitor.finding import Evidence, Levels, Subject
-from pvectl.core.monitor.monitored import Fact, GuestFacts, Listing, Member, MonitorView, NodeFacts, StorageFacts, storage_object
+from pvectl.core.monitor.monitored import FACTS, Fact, GuestFacts, Listing, Member, MonitorView, NodeFacts, StorageFacts, storage_object
 
 T = TypeVar("T")
 
@@ -52,6 +53,9 @@ class Look:
         self.now: datetime = view.taken_at
         self._made: dict[Callable[[Look], Any], Any] = {}
         self._lacks: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {}
+        # what thousands of findings rest on alike is written down once; these facts live as long as the view
+        self._shared = frozenset(id(getattr(view, field)) for field in FACTS["cluster"])
+        self._evidence: dict[tuple[int, str | None], tuple[Evidence, ...]] = {}
 
     def once(self, make: Callable[[Look], T]) -> T:
         """What `make` makes of this look, made once for all checks."""
@@ -120,6 +124,11 @@ class Look:
             if not guest.template and guest.node not in self.away
         )
 
+    @property
+    def guest_count(self) -> int:
+        """How many `guests` there are, for somebody who wants to know no more."""
+        return sum(not guest.template and guest.node not in self.away for guest in (self.listing.guests if self.listing else ()))
+
     @cached_property
     def storages(self) -> tuple[tuple[Subject, tuple[Storage, ...]], ...]:
         """Every storage once, with each node's row for it; those of nodes that pvectl switched off left out."""
@@ -181,23 +190,29 @@ class Look:
 
     def evidence(self, fact: Fact[T], field: str | None = None) -> tuple[Evidence, ...]:
         """Where a known fact came from and how old it was."""
+        key = (id(fact), field)
+        if (made := self._evidence.get(key)) is not None:
+            return made
         if isinstance(fact, Unknown):
             return ()
         age = max((self.now - fact.taken_at).total_seconds(), 0.0)
-        return (Evidence(path=fact.source, field=field, age=age),)
+        made = (Evidence(path=fact.source, field=field, age=age),)
+        if id(fact) in self._shared:
+            self._evidence[key] = made
+        return made
 
 
 def blind_for(subject: Subject, missing: tuple[Missing, ...]) -> Blind:
     """Blind for want of these sources, the first of which is named."""
     first = missing[0]
-    reason = f"{first.source} could not be read: {first.reason}"
+    reason = f"{spoken(first.source, first.of)} could not be read: {first.reason}"
     return Blind(subject=subject, reason=reason, missing=missing, cause=f"{COVERAGE}/{first.of}")
 
 
 def untold(subject: Subject, fact: Fact[T], field: str) -> Blind:
     """Blind because an answer lacks the field the check is about."""
-    path = fact.source if isinstance(fact, Known) else "the answer"
-    return Blind(subject=subject, reason=f"{path} does not tell {field}")
+    where = f" ({fact.source})" if isinstance(fact, Known) else ""
+    return Blind(subject=subject, reason=f"Proxmox VE does not tell {field}{where}")
 
 
 class Rules:

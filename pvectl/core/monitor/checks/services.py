@@ -13,6 +13,11 @@ from pvectl.core.monitor.monitored import NodeFacts, ServiceState
 
 _UP = frozenset({"active", "activating", "reloading", "refreshing"})
 _BY_ITSELF = ("enabled", "enabled-runtime")
+# the other words of systemctl(1) is-enabled, and pve-manager's own for a unit that is not installed
+_NOT_BY_ITSELF = frozenset(
+    {"disabled", "masked", "masked-runtime", "static", "indirect", "linked", "linked-runtime", "alias", "generated", "transient", "bad"}
+    | {"not-found", "unknown"}
+)
 
 
 def _services(look: Look) -> Eligible[tuple[NodeFacts, ServiceState]]:
@@ -43,7 +48,7 @@ def _runs(case: Case, told: tuple[NodeFacts, ServiceState]) -> Outcome:
     is_up = service.active_state in _UP if service.active_state else service.state == "running"
     if is_up:
         return None
-    if service.unit_state is None:
+    if service.unit_state not in _BY_ITSELF and service.unit_state not in _NOT_BY_ITSELF:
         return case.untold(facts.services, f"whether {service.name} starts by itself")
     if service.unit_state not in _BY_ITSELF and service.active_state != "failed":
         return NOT_HERE

@@ -238,13 +238,13 @@ def _proven(view: MonitorView, source: Source, fact: Fact[object], **asked: str)
     if not source.hides or isinstance(fact, Unknown):
         return fact
     if isinstance(view.rights, Unknown):
-        reason = f"it may have been shortened: the token's rights could not be read ({view.rights.reason})"
+        reason = f"the token's rights could not be read ({view.rights.reason}), so Proxmox VE may leave out some of it"
         return Unknown(reason=reason, source=fact.source)
     lacks = missing(source, view.rights.value, **asked)
     if not lacks:
         return fact
     told = " and ".join(f"{privilege} on {path}" for privilege, path in lacks)
-    return Unknown(reason=f"it may have been shortened: the token lacks {told}", source=fact.source)
+    return Unknown(reason=f"the token lacks {told}, so Proxmox VE may leave out some of it", source=fact.source)
 
 
 def _is_above(known: str, path: str) -> bool:

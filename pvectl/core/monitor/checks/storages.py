@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from shlex import quote
 
+from pvectl.core.amounts import many
 from pvectl.core.model import Storage, Unknown
 from pvectl.core.monitor.checks import trend
 from pvectl.core.monitor.checks.check import NOT_HERE, Case, Eligible, Outcome, check
@@ -68,7 +69,7 @@ def _forecast(case: Case, rows: tuple[Storage, ...]) -> Outcome:
         return NOT_HERE if trend.is_young(facts.history.value) else case.untold(facts.history, "used for long enough")
     if days == float("inf"):
         return None
-    message = f"storage {_named(rows)} is {used / total:.0%} full and at its pace of the last month has room for {days:.0f} days"
+    message = f"storage {_named(rows)} is {used / total:.0%} full and at its pace of the last month has room for {many(round(days), 'day')}"
     return case.measured(days, message, evidence=case.look.evidence(facts.history, "used"))
 
 

@@ -12,7 +12,7 @@ from pvectl.core.monitor.checks.nodes import every_node
 from pvectl.core.monitor.finding import Severity, Subject
 from pvectl.core.monitor.monitored import NodeFacts
 
-_BACKUP = "vzdump"
+BACKUP = "vzdump"
 # the worker died without a last word: whether the work was done, nobody knows (pve-common PVE/Tools.pm upid_read_status)
 _NO_LAST_WORD = "unexpected status"
 
@@ -54,7 +54,7 @@ def _failed(case: Case, told: tuple[NodeFacts, Task]) -> Outcome:
     if task.status == _NO_LAST_WORD:
         return Blind(subject=case.subject, reason=f"{what} died without a last word: whether its work was done is not known ({task.upid})")
     return case.finding(
-        Severity.CRITICAL if task.type == _BACKUP else Severity.WARNING,
+        Severity.CRITICAL if task.type == BACKUP else Severity.WARNING,
         f"{what} failed: {task.status}",
         evidence=case.look.evidence(facts.tasks, "status"),
         hint=f"on {facts.name}: pvenode task log {quote(task.upid)}",

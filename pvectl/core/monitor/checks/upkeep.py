@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from pvectl.core.amounts import many
 from pvectl.core.monitor.checks.check import NOT_HERE, Case, Eligible, Outcome, check
 from pvectl.core.monitor.checks.look import Blind, Look
 from pvectl.core.monitor.checks.nodes import every_node
@@ -88,7 +89,7 @@ def _days(now: datetime, then: datetime) -> float:
 
 
 def _ends(days: float) -> str:
-    return "has expired" if days <= 0 else f"expires in {days:.0f} days"
+    return "has expired" if days <= 0 else f"expires in {many(round(days), 'day')}"
 
 
 CHECKS = (

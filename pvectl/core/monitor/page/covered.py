@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pvectl.core.amounts import many, percent, span
 from pvectl.core.monitor import coverage
+from pvectl.core.monitor.checks.spoken import spoken
 from pvectl.core.monitor.coverage import Row
 from pvectl.core.monitor.finding import Severity
 from pvectl.core.monitor.page.markup import Content, Markup, element
@@ -102,7 +103,7 @@ def _ages(seen: Seen) -> Markup | None:
             ("Source", "Answers", "Newest", "Oldest"),
             [
                 [
-                    Cell(told=name),
+                    Cell(told=spoken(name, "cluster")),
                     Cell(told=f"{len(found):,}", term="answers"),
                     Cell(told=span(min(found)), term="newest"),
                     Cell(told=span(max(found)), term="oldest"),

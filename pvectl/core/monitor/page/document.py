@@ -11,6 +11,7 @@ from pvectl.core.monitor import lines as monitor_page
 from pvectl.core.monitor.checks.evaluation import Evaluation
 from pvectl.core.monitor.checks.registry import CHECKS
 from pvectl.core.monitor.checks.settings import MonitorSettings
+from pvectl.core.monitor.checks.spoken import spoken
 from pvectl.core.monitor.finding import Severity
 from pvectl.core.monitor.monitored import MonitorView
 from pvectl.core.monitor.page import covered, guests, jobs, nodes, problems, storages, styles
@@ -209,4 +210,4 @@ def _oldest(seen: Seen) -> Markup | None:
     if not ages:
         return None
     age, name, whose = max(ages)
-    return element("p", f"The oldest answer on it was {span(age)} old then: {name} of ", name_of(whose), ".")
+    return element("p", f"The oldest answer on it was {span(age)} old then: {spoken(name, whose)}.")
