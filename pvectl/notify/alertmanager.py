@@ -39,12 +39,15 @@ def deliver(message: Message, receiver: Alertmanager, *, deadline: TimeLeft, clo
 
 
 def push(messages: Sequence[Message], receiver: Alertmanager, *, deadline: TimeLeft, clock: Clock) -> Result:
-    """Push all of them, in as many requests as it takes; the first that fails ends it, and the next run sends everything again."""
+    """Push all of them, in as many requests as it takes; the first that fails ends it, and the next run sends everything again.
+
+    Without any, it is still asked whether it would take them.
+    """
     import msgspec
 
     to = receiver.endpoint.below("/api/v2/alerts")
     alerts = [msgspec.json.encode(posted(message.cleaned(), clock.now(), receiver.interval)) for message in messages]
-    for body in _batches(alerts):
+    for body in tuple(_batches(alerts)) or (b"[]",):
         result = send(Request(to, body, headers={"Content-Type": "application/json"}), deadline=deadline, clock=clock)
         if not isinstance(result, Delivered):
             return result

@@ -15,6 +15,7 @@ NEVER = "0001-01-01T00:00:00Z"
 MOST_LABELS = 20
 LONGEST_LABEL = 200
 
+_SEVERITIES = (Severity.CRITICAL, Severity.WARNING, Severity.UNKNOWN)
 _NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_]")
 _OFFSET = 0xCBF29CE484222325
 _PRIME = 0x100000001B3
@@ -24,12 +25,14 @@ _64_BITS = (1 << 64) - 1
 def label_set(message: Message) -> dict[str, str]:
     """The labels with names Prometheus allows, without empty values (which mean the label is not there), sorted.
 
-    `alertname` and `severity` are always among them. A severity that changes makes another alert of it, as it does in Prometheus.
+    `alertname` and `severity` are always among them. A severity that changes makes another alert of it, as it does in Prometheus; the
+    message's own label says under which severity it goes, where that is not how bad it is at the moment.
     """
     given = limited(message)
     labels = {_name(name): value for name, value in given.items() if value}
     labels.setdefault("alertname", labels.get("check") or cut(message.subject, LONGEST_LABEL) or "pvectl")
-    labels["severity"] = "info" if message.severity is Severity.OK else message.severity.value
+    if labels.get("severity") not in _SEVERITIES:
+        labels["severity"] = "info" if message.severity is Severity.OK else message.severity.value
     return dict(sorted(labels.items()))
 
 

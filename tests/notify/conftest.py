@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
+from tests.notify.desk import directory
 from tests.notify.listening import Act, Listener, listening
 from tests.support.servers import TlsFiles, tls_files
 
@@ -30,3 +33,19 @@ def listen(server_tls: ssl.SSLContext) -> Iterator[Callable[..., Listener]]:
             return stack.enter_context(listening(act, context=server_tls if tls else None))
 
         yield start
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    with directory() as folder:
+        yield folder
+
+
+@pytest.fixture
+def no_thread_is_left() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    left = [thread for thread in threading.enumerate() if thread not in before and thread.name.startswith("tell ")]
+    for thread in left:
+        thread.join(10)
+    assert not [thread.name for thread in left if thread.is_alive()]

@@ -17,13 +17,19 @@ from typing import Any
 import pytest
 
 from pvectl.clock import SystemClock
+from pvectl.core.alerts.incident import Records
+from pvectl.core.alerts.rules import Rules
+from pvectl.core.alerts.step import step
+from pvectl.core.monitor.checks.evaluation import Evaluation
 from pvectl.core.monitor.finding import Severity
 from pvectl.notify.alertmanager import Alertmanager, push
 from pvectl.notify.deliver import deliver
 from pvectl.notify.labelled import fingerprint, label_set
 from pvectl.notify.message import Message
-from pvectl.notify.result import Delivered, Retry
+from pvectl.notify.mirror import mirrored
+from pvectl.notify.result import Delivered, Permanent, Retry
 from pvectl.notify.webhook import Webhook, written
+from tests.core.alerts.runs import FINE, bad, saw
 from tests.notify.listening import Listener, answering, in_turn
 from tests.notify.samples import CLOCK, digest, endpoint, message, resolved, soon
 
@@ -93,10 +99,16 @@ def test_a_push_that_fails_half_way_is_a_failure(listen: Listen) -> None:
     assert len(listener.requests) == 2
 
 
-def test_nothing_is_pushed_when_nothing_fires(listen: Listen) -> None:
-    listener = listen()
-    assert isinstance(push((), Alertmanager(name="am", endpoint=endpoint(listener.url(""))), deadline=soon(), clock=CLOCK), Delivered)
-    assert listener.connections == 0
+def test_with_nothing_to_say_it_is_still_asked_whether_it_takes_anything(listen: Listen) -> None:
+    receiver = Alertmanager(name="am", endpoint=endpoint(listen(answering("401 Unauthorized")).url("")))
+    assert isinstance(push((), receiver, deadline=soon(), clock=CLOCK), Permanent)
+
+
+@pytest.mark.slow
+def test_a_real_alertmanager_takes_an_empty_push(alertmanager: tuple[str, Listener]) -> None:
+    url, bridge = alertmanager
+    assert isinstance(push((), Alertmanager(name="am", endpoint=endpoint(url)), deadline=soon(), clock=SystemClock()), Delivered)
+    assert not bridge.requests
 
 
 CONFIG = """
@@ -218,6 +230,43 @@ def test_a_real_alertmanager_shows_what_is_pushed_tells_once_and_resolves(alertm
     assert sorted(_told(bridge)) == sorted(
         [("firing", "node/pve3"), ("firing", 'storage/"n\\fs"'), ("resolved", "node/pve3"), ("firing", "node/pve3")]
     )
+
+
+@pytest.mark.slow
+def test_a_real_alertmanager_tells_of_a_mirrored_incident_once_for_each_thing_that_happens(alertmanager: tuple[str, Listener]) -> None:
+    url, bridge = alertmanager
+    receiver = Alertmanager(name="am", endpoint=endpoint(url), interval=300)
+    # half an hour of runs in the past, because Alertmanager's own clock is the real one
+    began = datetime.now(UTC) - timedelta(minutes=45)
+    records = Records(run_at=began - timedelta(minutes=5), gaps=(300.0,))
+    rules = Rules(cluster="lab")
+
+    def run(number: int, evaluation: Evaluation) -> None:
+        nonlocal records
+        now = began + timedelta(minutes=5 * number)
+        records, _told, _why = step(records, evaluation, rules, (), now)
+        messages = mirrored(records, rules, "am", now, UTC)
+        assert isinstance(push(messages, receiver, deadline=soon(), clock=SystemClock()), Delivered)
+
+    def told() -> list[list[tuple[str, str]]]:
+        bodies = [heard.json() for heard in bridge.requests]
+        return [sorted((alert["labels"]["severity"], alert["status"]) for alert in body["alerts"]) for body in bodies]
+
+    for number in range(3):
+        run(number, saw(bad(severity=Severity.WARNING, value=float(number))))
+    _wait_until(lambda: len(told()) == 1)
+    for number in range(3, 6):
+        # to and fro, which is no news
+        severity = Severity.CRITICAL if number != 4 else Severity.WARNING
+        run(number, saw(bad(severity=severity, value=float(number))))
+    _wait_until(lambda: len(told()) == 2)
+    [alert] = _get(f"{url}/api/v2/alerts")
+    assert (alert["labels"]["severity"], alert["labels"]["check"]) == ("critical", "disk.smart")
+    for number in range(6, 9):
+        run(number, FINE)
+    _wait_until(lambda: len(told()) == 3)
+    assert _get(f"{url}/api/v2/alerts") == []
+    assert told() == [[("warning", "firing")], [("critical", "firing"), ("warning", "resolved")], [("critical", "resolved")]]
 
 
 @pytest.mark.slow
