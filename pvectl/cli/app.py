@@ -38,6 +38,7 @@ COMMANDS = {
     "scheduled-shutdown": Lazy("pvectl.cli.scheduled_shutdown", "Shut guests down at set times, in stages, each time once."),
     "hold": Lazy("pvectl.cli.hold", "Keep nodes and guests on for a while."),
     "monitor": Lazy("pvectl.cli.monitor", "Look at the whole cluster: what is wrong, what is fine, what could not be checked."),
+    "alert": Lazy("pvectl.cli.alert", "Tell people about problems: once per incident, and none is lost."),
     "explain": Lazy("pvectl.cli.explain", "Tell why a decision fell as it did."),
     "history": Lazy("pvectl.cli.history", "Tell what was done, decided and held."),
     "doctor": Lazy("pvectl.cli.doctor", "Check reach, TLS, clock, token, privileges and completeness."),
@@ -156,6 +157,16 @@ def _on_sigterm(starter: Starter) -> Any:
     return signal.signal(signal.SIGTERM, terminate)
 
 
+def _out_of_reach() -> PvectlError:
+    """Root goes on as the owner of the state, who cannot read what lies in root's home."""
+    from pvectl.errors import NotPermitted
+
+    return NotPermitted(
+        f"pvectl itself lies where the owner of the state directory (uid {os.geteuid()}) cannot read it",
+        hint="install pvectl system-wide, or give a directory of your own with --state-dir",
+    )
+
+
 def _finish(starter: Starter, words: list[str]) -> int:
     try:
         try:
@@ -176,6 +187,8 @@ def _finish(starter: Starter, words: list[str]) -> int:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF):
             starter.run().say(f"pvectl: the output cannot be written: {error.strerror}")
             return _as_plugin(starter.run(), words, "the output cannot be written") or int(ExitCode.FAILED)
+        if isinstance(error, ImportError) and os.geteuid() != os.getuid():
+            return _fail(starter.run(), _out_of_reach(), words)
         import traceback
 
         starter.run().say(traceback.format_exc() + "pvectl: this is a bug in pvectl; the lines above say where")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
 
+    from pvectl.config.receivers import Secrets
     from pvectl.config.schema import PvectlFile
     from pvectl.core.model import ClusterView
     from pvectl.logs import Log
@@ -72,6 +73,7 @@ class Run:
         self._deadline: Deadline | None = None
         self._log = log
         self._jobs = jobs
+        self._secrets: Secrets | None = None
         self._stores: dict[str, Store] = {}
         self._at_the_end: list[Callable[[], object]] = []
         self.id = os.urandom(4).hex()
@@ -136,6 +138,16 @@ class Run:
         if self._deadline is not None and self.options.deadline is None:
             self._deadline.begin_again(seconds)
 
+    def time_for(self, seconds: float) -> Deadline:
+        """So many seconds from now, or what `--deadline` leaves of them."""
+        from pvectl.pve.transport import Deadline
+
+        if self.options.deadline is None:
+            return Deadline(seconds)
+        if self._deadline is None:
+            self._deadline = Deadline(self.options.deadline)
+        return Deadline(min(seconds, self._deadline.left()))
+
     def _tell_exchange(self, exchange: Exchange) -> None:
         self.log.debug(
             "api.request",
@@ -154,8 +166,25 @@ class Run:
             self._jobs = load_jobs(find_config_dir(self.options.config_dir, self.env), self.env)
         return self._jobs
 
-    def store(self, purpose: Literal["write", "hold", "read"]) -> Store:
-        """What pvectl remembers of this cluster: to run a job and keep its lock until the end, to place holds beside one, or to read."""
+    def secrets(self) -> Secrets:
+        """Where the receivers of this run get their secrets from; each is fetched once, when it is needed."""
+        if self._secrets is None:
+            from pathlib import Path
+
+            from pvectl.config.load import find_config_dir, load_connections
+            from pvectl.config.receivers import Secrets
+
+            directory = Path() if self.reads_no_file else find_config_dir(self.options.config_dir, self.env)
+            named = {} if self.reads_no_file else load_connections(directory, self.env).secrets
+            self._secrets = Secrets(directory, self.env, named)
+        return self._secrets
+
+    def store(self, purpose: Literal["write", "alert", "hold", "read"], *, patience: float = 0.0) -> Store:
+        """What pvectl remembers of this cluster.
+
+        To run a job ("write") or the alerts ("alert") and keep that lock until the end, to write a line beside them ("hold"), or to read;
+        `patience` is how many seconds to wait for another run of the alerts.
+        """
         if purpose not in self._stores:
             from pvectl import store
 
@@ -165,6 +194,8 @@ class Run:
                 self._become_owner_of(directory)
             if purpose == "write":
                 opened = store.open_to_write(directory, cluster, self.clock)
+            elif purpose == "alert":
+                opened = store.open_to_alert(directory, cluster, self.clock, patience=patience)
             elif purpose == "hold":
                 opened = store.open_beside(directory, cluster, self.clock)
             else:
@@ -174,11 +205,12 @@ class Run:
                 self.say(f"pvectl: {warning}")
         return self._stores[purpose]
 
-    def give_back(self, purpose: Literal["write", "hold", "read"]) -> None:
+    def give_back(self, purpose: Literal["write", "alert", "hold", "read"]) -> None:
         """Close what the run has of its memory before it ends: the lock is free again, and root is root again."""
         if purpose in self._stores:
             self._stores.pop(purpose).__exit__(None, None, None)
-        if os.getuid() == 0 != os.geteuid():
+        # what is still open to be written goes on as its owner
+        if os.getuid() == 0 != os.geteuid() and not self._stores.keys() - {"read"}:
             os.seteuid(0)
             os.setegid(os.getgid())
 
@@ -193,7 +225,11 @@ class Run:
         # secrets and settings are root's to read, so that comes first
         self.connection()
         with suppress(PvectlError):
-            self.jobs()
+            section = self.jobs().alert
+            if section.receivers:
+                from pvectl.config.receivers import sources_of
+
+                self.secrets().read_ahead(source for _, source in sources_of(section))
         os.setegid(owner.st_gid)
         os.seteuid(owner.st_uid)
 
@@ -243,7 +279,7 @@ class Run:
         """A plan or a table for the person at the terminal, before the result: stderr, fitted to its width."""
         self.say(layout.text_of(table, layout.Terminal.of(self.stderr, self.env)))
 
-    def confirm(self, question: str, *, yes: bool) -> bool:
+    def confirm(self, question: str, *, yes: bool, hint: str = "add --yes to go ahead, or --dry-run to see the plan") -> bool:
         """Ask on a terminal; elsewhere a change needs `--yes`.
 
         Raises:
@@ -252,7 +288,6 @@ class Run:
         if yes:
             return True
         if not (output.is_terminal(self.stdin) and output.is_terminal(self.stderr)):
-            hint = "add --yes to go ahead, or --dry-run to see the plan"
             raise UsageError("nothing was changed: there is no terminal to ask on", hint=hint)
         self.stderr.write(f"{question} [y/N] ")
         self.stderr.flush()

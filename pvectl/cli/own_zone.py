@@ -24,7 +24,8 @@ def own_zone(env: Mapping[str, str], asked: str | None = None) -> str:
         except ScheduleError as error:
             raise UsageError(f"--tz: {error.message}", hint=error.hint) from None
     link = os.path.realpath(_LINK)
-    for name in (env.get("TZ", "").lstrip(":"), link.rpartition(_FOLDER)[2] if _FOLDER in link else ""):
+    # what is no zone costs a walk through all there are
+    for name in filter(None, (env.get("TZ", "").lstrip(":"), link.rpartition(_FOLDER)[2] if _FOLDER in link else "")):
         try:
             return parse_zone(name)
         except ScheduleError:

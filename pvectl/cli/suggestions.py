@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from pvectl.config.load import Connections
     from pvectl.pve.answers import Resources
     from pvectl.pve.connection import Connection
+    from pvectl.store.alerts import Alerts
 
 LIMIT_S = 0.5
 """How long somebody who pressed TAB waits for the cluster; later answers are thrown away."""
@@ -77,6 +79,57 @@ def holds(context: Any, _incomplete: str) -> Words:
     return _within_the_limit(ask)
 
 
+def receivers(context: Any, _incomplete: str) -> Words:
+    """The receivers of pvectl.yml; the cluster is not asked."""
+
+    def ask() -> Words:
+        from pvectl.config.load import find_config_dir, load_jobs
+
+        found = load_jobs(find_config_dir(context.params.get("config_dir"), os.environ), os.environ).alert.receivers
+        return [(name, str(entry.__struct_config__.tag)) for name, entry in found.items()]
+
+    return _within_the_limit(ask)
+
+
+def incidents(context: Any, _incomplete: str) -> Words:
+    """The open incidents, by id and by what they are about; the cluster is not asked."""
+
+    def ask() -> Words:
+        with _alerts(context) as alerts:
+            from pvectl.cli.alert_words import open_ones
+
+            found = open_ones(alerts.records())
+            return [(each.id, each.finding.message) for each in found] + [(each.name, each.finding.message) for each in found]
+
+    return _within_the_limit(ask)
+
+
+def silences(context: Any, _incomplete: str) -> Words:
+    """The silences in force; the cluster is not asked."""
+
+    def ask() -> Words:
+        from pvectl.clock import SystemClock
+
+        now = SystemClock().now()
+        with _alerts(context) as alerts:
+            return [(each.id, each.reason) for each in alerts.silences() if each.in_force(now)]
+
+    return _within_the_limit(ask)
+
+
+def undelivered(context: Any, _incomplete: str) -> Words:
+    """The messages that wait or were given up; the cluster is not asked."""
+
+    def ask() -> Words:
+        from pvectl.core.alerts.outbox import State
+
+        with _alerts(context) as alerts:
+            waiting = [each for each in alerts.rows() if each.state in (State.PENDING, State.DEAD)]
+            return [(each.id, f"{each.receiver} {each.state.value}") for each in waiting]
+
+    return _within_the_limit(ask)
+
+
 def schedules(context: Any, _incomplete: str) -> Words:
     """The schedules of pvectl.yml; the cluster is not asked."""
 
@@ -116,6 +169,18 @@ def _tags(resources: Resources) -> Iterable[str]:
     from pvectl.core.tags import by_tag
 
     return sorted(by_tag(resources.guests))
+
+
+@contextmanager
+def _alerts(context: Any) -> Iterator[Alerts]:
+    """What is remembered of the alerts, to read."""
+    from pvectl import store
+    from pvectl.config.load import choose_cluster
+    from pvectl.store.alerts import Alerts
+
+    cluster = choose_cluster(_connections(context), context.params.get("cluster"))
+    with store.open_to_read(store.state_dir(context.params.get("state_dir"), os.environ), cluster) as opened:
+        yield Alerts(opened)
 
 
 def _within_the_limit(ask: Callable[[], Words]) -> Words:

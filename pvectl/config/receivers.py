@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar, assert_never
 
@@ -45,6 +45,7 @@ __all__ = [
     "limits_of",
     "mirrors_of",
     "noticed_of",
+    "out_of_reach",
     "problems_of",
     "receiver_of",
     "rules_of",
@@ -136,6 +137,14 @@ def unfetched(section: Alert, source: Secrets) -> dict[str, str]:
             except PvectlError as error:
                 found.setdefault(name, f"{key}: {error.message}")
     return found
+
+
+def out_of_reach(section: Alert, env: Mapping[str, str]) -> frozenset[str]:
+    """The receivers whose secrets systemd hands to the service alone, where this is not the service."""
+    if env.get("CREDENTIALS_DIRECTORY"):
+        return frozenset()
+    entries = section.receivers.items()
+    return frozenset(name for name, entry in entries if any(secret.credential is not None for _, secret in sources_in(name, entry)))
 
 
 def problems_of(section: Alert, source: Secrets) -> Iterator[tuple[str, PvectlError]]:

@@ -40,7 +40,9 @@ def _on_schedules(jobs: PvectlFile) -> Iterator[tuple[str, str, str]]:
         path = f"scheduled_shutdown.schedules[{index}]"
         if schedule.nodes == ():
             yield f"{path}.nodes", "names no node, so nobody is ever shut down", "take it out, and the schedule is for all nodes"
-        if schedule.then_power_off and jobs.idle_check.dry_run and not job.dry_run:
+        if schedule.then_power_off and not jobs.idle_check.enabled:
+            yield f"{path}.then_power_off", "idle_check.enabled is false, so these nodes stay on", "write idle_check: {enabled: true}"
+        elif schedule.then_power_off and jobs.idle_check.dry_run and not job.dry_run:
             yield f"{path}.then_power_off", "idle_check.dry_run is true, so these nodes stay on", "write idle_check: {dry_run: false}"
 
 

@@ -29,6 +29,7 @@ from pvectl.notify.endpoint import Endpoint
 from pvectl.notify.letter import checked_mailbox
 from pvectl.notify.sendmail import Sendmail
 from pvectl.notify.smtp import Smtp
+from pvectl.notify.templates import VARIABLES
 from tests.config.folders import GOOD, hints, told, write
 
 PHONE = "    phone: {type: ntfy, topic: {secret: ntfy-topic}}\n"
@@ -467,3 +468,8 @@ def test_what_the_file_may_say_the_channels_take(form: Callable[[str], str], ref
 )
 def test_it_has_to_be_fine_for_two_looks_at_least_unless_somebody_wants_it_otherwise(tmp_path: Path, given: str, keep: int) -> None:
     assert rules_of(alert(tmp_path, f"alert: {{{given}}}\n"), "lab").keep_firing_for == keep
+
+
+def test_the_example_names_every_word_a_template_knows() -> None:
+    comment = (Path(__file__).parents[2] / "config/pvectl.example.yml").read_text().partition("# there is:")[2].partition("# heartbeat:")[0]
+    assert set(VARIABLES) <= set(re.findall(r"[a-z]+", comment))

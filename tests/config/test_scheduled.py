@@ -211,6 +211,13 @@ def test_the_keys_of_the_old_configuration_are_shown_the_way(tmp_path: Path) -> 
             ),
             [("scheduled_shutdown.schedules[0].nodes", 1, 91), ("scheduled_shutdown.schedules[0].then_power_off", 1, 111)],
         ),
+        (
+            (
+                'scheduled_shutdown: {schedules: [{name: n, at: "22:30", tz: UTC, select: ["@all"], then_power_off: [pve2]}]}\n'
+                "idle_check: {nodes: [pve2], enabled: false}\n"
+            ),
+            [("scheduled_shutdown.schedules[0].then_power_off", 1, 100)],
+        ),
     ],
 )
 def test_what_is_in_order_but_hardly_meant_is_remarked_on(tmp_path: Path, text: str, remarks: list[tuple[str, int, int]]) -> None:

@@ -139,7 +139,7 @@ class ScheduleEntry(Struct, frozen=True, kw_only=True):
         tuple[NodeName, ...],
         Meta(
             description="Nodes to switch off once all guests are off, by everything idle-check asks but its grace period and notice;"
-            " they must be among idle_check.nodes.",
+            " they must be among idle_check.nodes, and with idle_check switched off they stay on.",
             examples=[["pve2"]],
         ),
     ] = ()

@@ -47,12 +47,14 @@ class Kind(StrEnum):
 class Told(Struct, frozen=True, kw_only=True):
     """What one receiver was told of an incident: the last message, its number `seq`, and up to which number all of it arrived.
 
-    `severity` is the worst it was told, `event` the last event (a task's UPID). `given_up_at`: the last message could not be delivered.
+    `severity` is the worst it was told, under which programs know it, and `latest` what the last message said (None: as `severity`);
+    `event` is the last event (a task's UPID). `given_up_at`: the last message could not be delivered.
     """
 
     seq: int
     kind: Kind
     severity: Severity
+    latest: Severity | None = None
     event: str | None = None
     queued_at: datetime
     delivered: int = 0
@@ -123,23 +125,28 @@ class Incident(Struct, frozen=True, kw_only=True):
 
 
 class Records(Struct, frozen=True, kw_only=True):
-    """Everything the next run has to know: the incidents by their names, when the last run was, and the seconds between the last ones."""
+    """Everything the next run has to know: the incidents by their names, when the last run was, and the seconds between the last ones.
+
+    `looked`: some run has seen the cluster. `maintained` are the nodes in HA maintenance, and when that was last seen.
+    """
 
     incidents: Mapping[str, Incident] = {}
     run_at: datetime | None = None
     gaps: tuple[float, ...] = ()
+    looked: bool = True
+    maintained: Mapping[str, datetime] = {}
 
 
 def name_of(finding: Finding, *, blind: bool = False) -> str:
     return finding.id + _BLIND if blind else finding.id
 
 
-def began(cluster: str, finding: Finding, now: datetime, *, blind: bool = False) -> Incident:
-    """An incident at its first sight."""
+def began(cluster: str, finding: Finding, now: datetime, *, blind: bool = False, after: datetime | None = None) -> Incident:
+    """An incident at its first sight. `after` is the last run that could be kept: one that could not be has given it the same id."""
     fingerprint = digest_of(cluster, name_of(finding, blind=blind))
     return Incident(
         fingerprint=fingerprint,
-        id=digest_of(fingerprint, now.isoformat())[:16],
+        id=digest_of(fingerprint, (after or now).isoformat())[:16],
         blind=blind,
         phase=Phase.PENDING,
         finding=finding,

@@ -15,7 +15,7 @@ _OWN = "self."
 
 
 class Roots:
-    """The incidents others follow from, whether or not anybody was told of them."""
+    """The incidents others follow from: of those that `explain` anything, the ones that are not over."""
 
     def __init__(self, incidents: Iterable[Incident]) -> None:
         self._active: set[str] = set()

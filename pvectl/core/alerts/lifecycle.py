@@ -15,19 +15,28 @@ from pvectl.core.monitor.finding import Finding
 
 _GAPS = 5
 _USUAL = 3
+_SOON = 900
+_LOOKS = 1.5
+_LOOKS_AT_MOST = 600.0
 _CONTENTS = ("severity", "message", "value", "hint", "key", "node", "pool", "tags", "objects", "levels", "cause")
 _EVENTS_KEPT = timedelta(days=30)
 _OVER_KEPT = timedelta(days=1)
 
 
 class Pace(Struct, frozen=True, kw_only=True):
-    """This run and the time since the last one. `first`: there was none; `broken`: too long ago to be the same evidence."""
+    """This run, the last one and the time since. `first`: none has seen the cluster; `broken`: too long ago to be the same evidence."""
 
     now: datetime
+    last: datetime | None = None
     passed: timedelta = timedelta()
     first: bool = False
     broken: bool = False
     gaps: tuple[float, ...] = ()
+
+    @property
+    def usual(self) -> float:
+        """The seconds from one run to the next, as a rule; 0 as long as nobody knows."""
+        return sorted(self.gaps)[(len(self.gaps) - 1) // 2] if self.gaps else 0.0
 
 
 def pace(records: Records, rules: Rules, now: datetime) -> Pace:
@@ -37,8 +46,26 @@ def pace(records: Records, rules: Rules, now: datetime) -> Pace:
     passed = now - records.run_at
     seconds = passed.total_seconds()
     gaps = (*records.gaps, seconds)[-_GAPS:] if seconds > 0 else records.gaps
-    usual = sorted(gaps)[(len(gaps) - 1) // 2] if gaps else 0.0
-    return Pace(now=now, passed=passed, broken=seconds > max(rules.max_gap, _USUAL * usual), gaps=gaps)
+    tempo = Pace(now=now, last=records.run_at, passed=passed, gaps=gaps, first=not records.looked)
+    return replace(tempo, broken=seconds > max(rules.max_gap, _USUAL * tempo.usual))
+
+
+def explains(incident: Incident, treatment: Treatment, rules: Rules, tempo: Pace) -> bool:
+    """Whether what follows from this incident need not be told, because people hear of this one, and soon."""
+    if not treatment.receivers and rules.receivers:
+        return False
+    if incident.phase is Phase.PENDING:
+        return treatment.hold <= _SOON
+    if incident.phase is Phase.RECOVERING and incident.flapping:
+        # what has been fine for as long as others have to is only watched longer
+        return tempo.now - incident.counts_from < fine_for(replace(incident, flapping=False), treatment, rules, tempo)
+    return True
+
+
+def fine_for(incident: Incident, treatment: Treatment, rules: Rules, tempo: Pace) -> timedelta:
+    """How long it has to be fine before it is over. Two good looks at what comes and goes faster than anybody looks are not enough."""
+    keep = max(treatment.keep, min(_LOOKS * tempo.usual, _LOOKS_AT_MOST)) if treatment.keep else 0.0
+    return timedelta(seconds=max(keep, rules.flap_window) if incident.flapping else keep)
 
 
 def moved(before: Incident | None, seen: Seen, treatment: Treatment, rules: Rules, tempo: Pace) -> Incident | None:
@@ -73,7 +100,7 @@ def fired(incident: Incident, rules: Rules, now: datetime) -> Incident:
 def _bad(before: Incident | None, finding: Finding, seen: Seen, treatment: Treatment, rules: Rules, tempo: Pace) -> Incident:
     now, hold = tempo.now, timedelta(seconds=treatment.hold)
     if before is None or before.phase is Phase.OK:
-        incident = began(rules.cluster, finding, now, blind=seen.blind)
+        incident = began(rules.cluster, finding, now, blind=seen.blind, after=tempo.last)
         incident = replace(incident, fires=before.fires if before is not None else ())
         # what a first look finds has most likely been there for long
         return fired(incident, rules, now) if tempo.first or not hold else incident
@@ -96,7 +123,7 @@ def _good(before: Incident | None, seen: Seen, treatment: Treatment, rules: Rule
         # how often it fired in the last hour is not forgotten
         over = noted(replace(before, phase=Phase.OK, ended_at=now, held=False), now, "ok", "before it had lasted long enough")
         return over if before.fires else None
-    keep = timedelta(seconds=max(treatment.keep, rules.flap_window) if before.flapping else treatment.keep)
+    keep = fine_for(before, treatment, rules, tempo)
     if before.phase is Phase.FIRING:
         recovering = replace(before, phase=Phase.RECOVERING, counts_from=now, held=False, ending=seen.why)
         return noted(recovering, now, "recovering", seen.why) if keep else _over(recovering, now)

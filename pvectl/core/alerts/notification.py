@@ -16,7 +16,8 @@ _URGENT_FIRST = (Severity.CRITICAL, Severity.WARNING, Severity.UNKNOWN, Severity
 class Story(Struct, frozen=True, kw_only=True):
     """What is told of one incident, its message number `seq` to this receiver.
 
-    `explains` counts the incidents that follow from it and are not told one by one; `ending` says how it ended, where not simply so.
+    `explains` counts the incidents that follow from it and are not told one by one; `ending` says how it ended, where not simply so;
+    `known_as` is the worst this receiver was told of it, under which programs know it.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Story(Struct, frozen=True, kw_only=True):
     ending: str = ""
     explains: int = 0
     fires: int = 0
+    known_as: Severity | None = None
 
 
 class Notification(Struct, frozen=True, kw_only=True):
@@ -60,7 +62,7 @@ class Notification(Struct, frozen=True, kw_only=True):
         return self.kind in (Kind.BASELINE, Kind.DIGEST)
 
 
-def story(incident: Incident, seq: int, kind: Kind, *, explains: int = 0) -> Story:
+def story(incident: Incident, seq: int, kind: Kind, *, explains: int = 0, known_as: Severity | None = None) -> Story:
     return Story(
         name=incident.name,
         incident=incident.id,
@@ -73,6 +75,7 @@ def story(incident: Incident, seq: int, kind: Kind, *, explains: int = 0) -> Sto
         ending=incident.ending,
         explains=explains,
         fires=len(incident.fires),
+        known_as=known_as,
     )
 
 
@@ -92,7 +95,7 @@ def about(one: Story, receiver: str, *, cluster: str, made_at: datetime, templat
 
 def digest(stories: Iterable[Story], receiver: str, kind: Kind, *, cluster: str, made_at: datetime) -> Notification:
     """A single message about several incidents, the most urgent first."""
-    told = tuple(sorted(stories, key=lambda one: (_URGENT_FIRST.index(one.finding.severity), one.name, one.seq)))
+    told = tuple(sorted(stories, key=lambda one: (_URGENT_FIRST.index(one.finding.severity), one.name, one.since, one.seq)))
     ids = (part for one in told for part in (one.incident, str(one.seq), one.kind.value))
     return Notification(
         id=digest_of(receiver, kind.value, *ids),
@@ -106,14 +109,22 @@ def digest(stories: Iterable[Story], receiver: str, kind: Kind, *, cluster: str,
 
 
 def notice(  # noqa: PLR0913 - what a message is made of
-    receiver: str, subject: str, text: str, *, cluster: str, key: str, made_at: datetime, expires_at: datetime | None = None
+    receiver: str,
+    subject: str,
+    text: str,
+    *,
+    cluster: str,
+    key: str,
+    made_at: datetime,
+    severity: Severity = Severity.OK,
+    expires_at: datetime | None = None,
 ) -> Notification:
     """A message of another job, or a trial: the same `key` is the same message."""
     return Notification(
         id=digest_of(cluster, receiver, Kind.NOTICE.value, key),
         receiver=receiver,
         kind=Kind.NOTICE,
-        severity=Severity.OK,
+        severity=severity,
         cluster=cluster,
         made_at=made_at,
         subject=subject,
@@ -126,4 +137,4 @@ def urgency(notification: Notification) -> int:
     """How much it presses: 2 for critical news, 0 for what is over."""
     if notification.kind in (Kind.RESOLVED, Kind.PASSED):
         return 0
-    return 1 if notification.kind is Kind.NOTICE else URGENCY[notification.severity]
+    return max(URGENCY[notification.severity], 1) if notification.kind is Kind.NOTICE else URGENCY[notification.severity]

@@ -4,108 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from enum import StrEnum
+from functools import reduce
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from pvectl.core.alerts.incident import Kind
-from pvectl.core.alerts.notification import Notification, Story, about, digest, urgency
+from pvectl.core.alerts.notification import Notification, Story, about, digest
+from pvectl.core.alerts.row import Answer, Channel, Limit, Result, Row, State
+from pvectl.core.alerts.turns import REJECTIONS, digested, in_turn, is_stuck_digest, pressing, unblocked
 from pvectl.core.monitor.monitored import Delivery
+
+__all__ = [
+    "DEAD_KEPT",
+    "GIVE_UP_AFTER",
+    "Answer",
+    "Channel",
+    "Due",
+    "Limit",
+    "Result",
+    "Row",
+    "State",
+    "backoff",
+    "broken",
+    "classified",
+    "dropped",
+    "due",
+    "enqueued",
+    "kept",
+    "retried",
+    "settled",
+    "standing",
+    "tokens",
+    "untried",
+]
 
 GIVE_UP_AFTER = timedelta(days=3)
 DEAD_KEPT = timedelta(days=30)
+_REPLACED_KEPT = timedelta(days=1)
 _FIRST_BACKOFF = 30
 _LONGEST_BACKOFF = 3600
 _LONGEST_RETRY_AFTER = 86_400
 _JITTER = 0.2
-_REJECTIONS = 3
 _OPENING = frozenset({Kind.FIRING, Kind.FLAPPING})
-
-
-class State(StrEnum):
-    """`replaced`: a newer message says it too; `dropped`: an administrator threw it away."""
-
-    PENDING = "pending"
-    SENT = "sent"
-    DEAD = "dead"
-    REPLACED = "replaced"
-    DROPPED = "dropped"
-
-
-class Row(Struct, frozen=True, kw_only=True):
-    """A message in the outbox. `waiting_since`: since when what it says, or what it stands in for, has not arrived.
-
-    `sending`: an attempt began, and nobody wrote down how it ended. `uncertain`: an attempt failed that may have arrived all the same.
-    """
-
-    notification: Notification
-    queued_at: datetime
-    waiting_since: datetime
-    state: State = State.PENDING
-    attempts: int = 0
-    sending: bool = False
-    uncertain: bool = False
-    tried_at: datetime | None = None
-    error: str | None = None
-    ended_at: datetime | None = None
-
-    @property
-    def id(self) -> str:
-        return self.notification.id
-
-    @property
-    def may_have_arrived(self) -> bool:
-        """Then only the very same message under the same id may be sent for it."""
-        return self.sending or self.uncertain
-
-    @property
-    def receiver(self) -> str:
-        return self.notification.receiver
-
-
-class Limit(Struct, frozen=True, kw_only=True):
-    """How many messages a receiver may get: `burst` at once, `per_hour` in the long run. What exceeds it goes into a digest."""
-
-    per_hour: int = 10
-    burst: int = 5
-
-
-class Channel(Struct, frozen=True, kw_only=True):
-    """How a receiver does. `spent` are the tokens taken out of its bucket at `spent_at`; `broken` is why it needs an administrator."""
-
-    receiver: str
-    spent: float = 0.0
-    spent_at: datetime | None = None
-    failures: int = 0
-    failed_at: datetime | None = None
-    not_before: datetime | None = None
-    broken: str | None = None
-    succeeded_at: datetime | None = None
-
-    def is_open(self, now: datetime) -> bool:
-        """Whether it may be tried; a clock that was set back does not keep it shut."""
-        if self.not_before is None or self.failed_at is None:
-            return True
-        return now >= self.not_before or now < self.failed_at
-
-
-class Result(StrEnum):
-    """What became of an attempt. `misconfigured` lasts until an administrator mends it, `rejected` is about this one message."""
-
-    ARRIVED = "arrived"
-    RETRY = "retry"
-    MISCONFIGURED = "misconfigured"
-    REJECTED = "rejected"
-
-
-class Answer(Struct, frozen=True, kw_only=True):
-    """How a receiver answered; `retry_after` in seconds, where it said so. `uncertain`: it may have taken the message before it failed."""
-
-    result: Result
-    uncertain: bool = False
-    error: str | None = None
-    retry_after: float | None = None
 
 
 def classified(status: int) -> Result:
@@ -127,6 +68,8 @@ def enqueued(rows: Iterable[Row], notifications: Iterable[Notification], now: da
     for row in after.values():
         if row.state is State.PENDING:
             _found(row, waiting, summed)
+    # all news for a digest at once: it may sum up thousands
+    newer: dict[str, list[Story]] = {}
     for notification in notifications:
         if notification.id in after:
             continue
@@ -136,13 +79,18 @@ def enqueued(rows: Iterable[Row], notifications: Iterable[Notification], now: da
             row = _instead(older, notification, now)
             after[older.id] = replace(older, state=State.REPLACED, ended_at=now)
         elif key in summed:
-            older = after[summed[key]]
-            row = _within(older, notification.stories[0])
-            after[older.id] = replace(older, state=State.REPLACED, ended_at=now)
+            if not is_stuck_digest(after[summed[key]]):
+                newer.setdefault(summed[key], []).append(notification.stories[0])
+                continue
+            row = _beside(after[summed[key]], notification, now)
         else:
             row = Row(notification=notification, queued_at=now, waiting_since=now)
         after[row.id] = row
         _found(row, waiting, summed)
+    for id_, stories in newer.items():
+        summary = _within(after[id_], stories)
+        after[id_] = replace(after[id_], state=State.REPLACED, ended_at=now)
+        after[summary.id] = summary
     return tuple(after.values())
 
 
@@ -182,11 +130,17 @@ def due(rows: Iterable[Row], channels: Mapping[str, Channel], limits: Mapping[st
                 dead.append(after[row.id])
             else:
                 alive.append(row)
-        room = int(tokens(channel, limits[receiver], now)) if alive and channel.is_open(now) else 0
-        ready = sorted(_unblocked(alive), key=_pressing)
-        if len(ready) > room > 0:
-            ready = _summed(after, ready, room, now)
-        for row in ready[:room]:
+        if not alive or not channel.is_open(now):
+            continue
+        left = tokens(channel, limits[receiver], now)
+        room = max(int(left), 0)
+        ready = in_turn(sorted(unblocked(after, alive, now), key=pressing))
+        first = digested(after, ready, channel, room, now) if len(ready) > room > 0 else ready[:room]
+        # the last notice of what is about to happen cannot wait for the next token: it is paid for afterwards
+        debt = max(int(left + limits[receiver].burst) - len(first), 0)
+        sent = {row.id for row in first}
+        late = [row for row in ready if row.notification.expires_at is not None and row.id not in sent]
+        for row in (*first, *late[:debt]):
             # if this is still so in the next run, nobody knows whether it arrived
             begun = replace(row, sending=True, uncertain=row.may_have_arrived)
             after[row.id] = begun
@@ -210,11 +164,13 @@ def settled(row: Row, channel: Channel, answer: Answer, limit: Limit, now: datet
         return replace(tried, state=State.SENT, ended_at=now, error=None), well
     if answer.result is Result.REJECTED:
         # the receiver works, so that what it does not take is about the message
-        dead = tried.attempts >= _REJECTIONS
-        return replace(tried, state=State.DEAD, ended_at=now) if dead else tried, replace(paid, failures=0, not_before=None, failed_at=None)
+        dead = tried.attempts >= REJECTIONS
+        works = replace(paid, failures=0, not_before=None, failed_at=None, broken=None)
+        return replace(tried, state=State.DEAD, ended_at=now) if dead else tried, works
     failures = channel.failures + 1
     wait = timedelta(seconds=backoff(failures, jitter, answer))
-    broken = answer.error or "it refuses every message" if answer.result is Result.MISCONFIGURED else None
+    # that it cannot be reached now does not mean that it was set right
+    broken = answer.error or "it refuses every message" if answer.result is Result.MISCONFIGURED else channel.broken
     # what never arrived costs nothing of the limit
     return tried, replace(channel, failures=failures, failed_at=now, not_before=now + wait, broken=broken)
 
@@ -233,7 +189,10 @@ def tokens(channel: Channel, limit: Limit, now: datetime) -> float:
     """How many messages a receiver may get at this moment."""
     if channel.spent_at is None:
         return float(limit.burst)
-    passed = max((now - channel.spent_at).total_seconds(), 0.0)
+    passed = (now - channel.spent_at).total_seconds()
+    if passed < 0:
+        # the clock was set back, and nobody knows by how much it had been ahead
+        return float(limit.burst)
     return min(limit.burst - channel.spent + passed * limit.per_hour / 3600, float(limit.burst))
 
 
@@ -259,8 +218,10 @@ def broken(channels: Iterable[Channel]) -> dict[str, str]:
 
 
 def kept(rows: Iterable[Row], now: datetime) -> tuple[Row, ...]:
-    """The rows without those that ended long ago."""
-    return tuple(row for row in rows if row.ended_at is None or now - row.ended_at < DEAD_KEPT)
+    """The rows without those that ended long ago; thousands may have been replaced by one digest, so they go first."""
+    return tuple(
+        row for row in rows if row.ended_at is None or now - row.ended_at < (_REPLACED_KEPT if row.state is State.REPLACED else DEAD_KEPT)
+    )
 
 
 def _instead(older: Row, notification: Notification, now: datetime) -> Row:
@@ -279,12 +240,25 @@ def _instead(older: Row, notification: Notification, now: datetime) -> Row:
     return Row(notification=new, queued_at=now, waiting_since=older.waiting_since)
 
 
-def _within(summary: Row, newer: Story) -> Row:
-    """A digest that was never tried, with the newer word on one of its incidents."""
+def _within(summary: Row, newer: Iterable[Story]) -> Row:
+    """A digest that was never tried, with the newer words on some of its incidents."""
     old = summary.notification
-    stories = tuple(_newer(one, newer) if one.incident == newer.incident else one for one in old.stories)
+    words: dict[str, list[Story]] = {}
+    for story in newer:
+        words.setdefault(story.incident, []).append(story)
+    stories = [reduce(_newer, words.get(one.incident, ()), one) for one in old.stories]
     new = digest(stories, old.receiver, old.kind, cluster=old.cluster, made_at=old.made_at)
     return replace(summary, notification=new)
+
+
+def _beside(summary: Row, notification: Notification, now: datetime) -> Row:
+    """The newer word on one of the incidents in a digest that will not get through; the digest leaves it out when it is due."""
+    new = notification.stories[0]
+    old = next(one for one in summary.notification.stories if one.incident == new.incident)
+    told = about(
+        _newer(old, new), notification.receiver, cluster=notification.cluster, made_at=notification.made_at, template=notification.template
+    )
+    return Row(notification=told, queued_at=now, waiting_since=summary.waiting_since)
 
 
 def _newer(old: Story, new: Story) -> Story:
@@ -309,37 +283,3 @@ def _is_stale(row: Row, now: datetime) -> bool:
 def _is_too_old(row: Row, channel: Channel) -> bool:
     """Only an attempt that failed so late ends it: time in which nobody tried does not."""
     return channel.failed_at is not None and channel.failed_at - row.queued_at >= GIVE_UP_AFTER
-
-
-def _unblocked(rows: Iterable[Row]) -> list[Row]:
-    """The rows that need not wait for a digest which has the earlier word on their incident."""
-    rows = list(rows)
-    summed = {story.incident for row in rows if row.notification.is_digest for story in row.notification.stories}
-    return [row for row in rows if row.notification.incident not in summed]
-
-
-def _pressing(row: Row) -> tuple[int, int, datetime, str]:
-    # a message that makes its receiver fail again and again lets the others pass
-    return row.attempts // 3, -urgency(row.notification), row.queued_at, row.id
-
-
-def _summed(after: dict[str, Row], ready: list[Row], room: int, now: datetime) -> list[Row]:
-    """As many messages as there is room for, the last of them a digest of all that would exceed it.
-
-    What may have arrived keeps its id, and notices are about no incident: both wait for the next time instead.
-    """
-    single, rest = ready[: room - 1], ready[room - 1 :]
-    fit = [row for row in rest if not row.may_have_arrived and row.notification.stories]
-    if len(fit) < 2:
-        return ready[:room]
-    first = fit[0].notification
-    stories = [story for row in fit for story in row.notification.stories]
-    summary = Row(
-        notification=digest(stories, first.receiver, Kind.DIGEST, cluster=first.cluster, made_at=now),
-        queued_at=min(row.queued_at for row in fit),
-        waiting_since=min(row.waiting_since for row in fit),
-    )
-    for row in fit:
-        after[row.id] = replace(row, state=State.REPLACED, ended_at=now)
-    after[summary.id] = summary
-    return [*single, summary]

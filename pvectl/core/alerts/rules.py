@@ -2,7 +2,7 @@
 
 # no `from __future__ import annotations` here: the configuration's schema evaluates these annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal, Protocol
 
@@ -10,6 +10,7 @@ from msgspec import Meta, Struct, field
 
 from pvectl.core import tags
 from pvectl.core.alerts.incident import URGENCY
+from pvectl.core.monitor.checks.look import COVERAGE
 from pvectl.core.monitor.checks.registry import CHECKS
 from pvectl.core.monitor.finding import Finding, Severity
 
@@ -96,10 +97,11 @@ class Matcher(Protocol):
 
 
 class Book:
-    """The rules, opened for one run: which of them can be about a check is looked up once."""
+    """The rules, opened for one run: which of them can be about a check is looked up once. `broken` are the receivers that do not work."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, broken: Collection[str] = ()) -> None:
         self.rules = rules
+        self._broken = frozenset(broken)
         self._of_check: dict[str, tuple[Rule, ...]] = {}
         self._plain: dict[tuple[str, Severity], Treatment] = {}
 
@@ -128,20 +130,25 @@ class Book:
         wanted = rules.receivers if rule.receivers is None else rule.receivers
         # nobody can be told through a receiver that it does not work
         out_of_order = finding.object.removeprefix("receiver/") if finding.object.startswith("receiver/") else None
+        others = tuple(each for each in rules.receivers if each != out_of_order)
+        told = tuple(each for each in wanted if each in others)
+        if out_of_order is not None and wanted and self._broken.issuperset(told):
+            # somebody has to hear of it, whoever it is
+            told = (*told, *(each for each in others if each not in told and each not in self._broken)) or others
         return Treatment(
             rule=name,
             # what happened once neither lasts nor comes back
             hold=0 if finding.key is not None else hold,
             keep=0 if finding.key is not None else keep,
             repeat=rules.repeat.of(finding.severity) if rule.repeat is None else rule.repeat,
-            receivers=tuple(each for each in wanted if each in rules.receivers and each != out_of_order),
+            receivers=told,
             template=rule.template,
         )
 
 
 def usual_hold(check: str, severity: Severity, rules: Rules) -> int:
-    """How long a finding has to last where no rule says it: as the check itself has it."""
-    if severity is Severity.UNKNOWN:
+    """How long a finding has to last where no rule says it: as the check itself has it. Blindness is given time, however much of it."""
+    if severity is Severity.UNKNOWN or check == COVERAGE:
         return rules.unknown_for
     return int(CHECKS[check].hold) if check in CHECKS else 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -13,6 +13,7 @@ from pvectl.core.monitor.checks.evaluation import Evaluation
 from pvectl.core.monitor.finding import Finding
 
 LONGEST = timedelta(days=30)
+_UNSEEN = timedelta(hours=4)
 # text of pve-ha-manager PVE/API2/HA/Status.pm about a node's local manager
 _MAINTENANCE = "maintenance mode"
 
@@ -38,10 +39,11 @@ class Silence(Struct, frozen=True, kw_only=True):
 class Quiet:
     """Everything that silences, in one run."""
 
-    def __init__(self, silences: Iterable[Silence], evaluation: Evaluation, mute_tag: str, now: datetime) -> None:
+    def __init__(self, silences: Iterable[Silence], maintained: Mapping[str, datetime], mute_tag: str, now: datetime) -> None:
         self._silences = tuple(sorted((each for each in silences if each.in_force(now)), key=lambda each: (each.until, each.id)))
         self._mute_tag = mute_tag
-        self._maintained = maintained(evaluation)
+        self._maintained = maintained
+        self._now = now
 
     def over(self, finding: Finding) -> str | None:
         """Why nobody is told of it; of several silences the one that ends last. None: they are."""
@@ -50,8 +52,11 @@ class Quiet:
                 return f"silenced by {silence.author} until {silence.until:%Y-%m-%d %H:%M} UTC: {silence.reason}"
         if self._mute_tag in finding.tags:
             return f"the guest has the tag {self._mute_tag}"
-        if finding.node in self._maintained:
+        seen_at = self._maintained.get(finding.node or "")
+        if seen_at == self._now:
             return f"node {finding.node} is in HA maintenance"
+        if seen_at is not None:
+            return f"node {finding.node} was in HA maintenance when that could last be seen, at {seen_at:%Y-%m-%d %H:%M} UTC"
         return None
 
 
@@ -66,7 +71,14 @@ def problem_of(silence: Silence) -> str | None:
     return None
 
 
-def maintained(evaluation: Evaluation) -> frozenset[str]:
-    """The nodes the HA manager has in maintenance."""
+def maintenance(before: Mapping[str, datetime], evaluation: Evaluation, now: datetime) -> dict[str, datetime]:
+    """The nodes in maintenance and when that was last seen. While nobody can see it, it goes on for some hours, not for ever."""
+    if (nodes := maintained(evaluation)) is not None:
+        return dict.fromkeys(sorted(nodes), now)
+    return {node: min(at, now) for node, at in before.items() if now - at < _UNSEEN}
+
+
+def maintained(evaluation: Evaluation) -> frozenset[str] | None:
+    """The nodes the HA manager has in maintenance; None: nobody could see."""
     ha = evaluation.view.ha
-    return frozenset(node for node, text in ha.value.lrm if _MAINTENANCE in text) if isinstance(ha, Known) else frozenset()
+    return frozenset(node for node, text in ha.value.lrm if _MAINTENANCE in text) if isinstance(ha, Known) else None

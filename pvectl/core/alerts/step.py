@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -11,12 +11,12 @@ from msgspec.structs import replace
 
 from pvectl.core.alerts.incident import Incident, Kind, Phase, Records
 from pvectl.core.alerts.inhibition import Roots
-from pvectl.core.alerts.lifecycle import Pace, begun_anew, fired, moved, pace
+from pvectl.core.alerts.lifecycle import Pace, begun_anew, explains, fine_for, fired, moved, pace
 from pvectl.core.alerts.notification import Notification, Story, about, digest, story
-from pvectl.core.alerts.observing import observed
+from pvectl.core.alerts.observing import has_looked, observed, out_of_order
 from pvectl.core.alerts.rules import Book, Rules, Treatment
-from pvectl.core.alerts.silence import Quiet, Silence
-from pvectl.core.alerts.telling import Explained, Explanation, Why, still_to_tell, told, unfuture
+from pvectl.core.alerts.silence import Quiet, Silence, maintenance
+from pvectl.core.alerts.telling import Explained, Explanation, Why, newcomers, still_to_tell, told, unfuture
 from pvectl.core.monitor.checks.evaluation import Evaluation
 
 
@@ -25,15 +25,16 @@ def step(
 ) -> tuple[Records, tuple[Notification, ...], tuple[Explanation, ...]]:
     """The records after this run, the messages it gives rise to, and for each incident why it was told or not."""
     tempo = pace(records, rules, now)
-    book = Book(rules)
+    book = Book(rules, out_of_order(evaluation))
     cases = _moved(records.incidents, evaluation, book, tempo)
-    roots = Roots(case.after for case in cases)
+    roots = Roots(case.after for case in cases if explains(case.after, case.treatment, rules, tempo))
     cases = [_inhibited(case, roots, tempo, rules) for case in cases]
-    explains = Counter(case.after.inhibited_by for case in cases)
-    run = _Run(rules, Quiet(silences, evaluation, rules.mute_tag, now), explains, now)
+    maintained = maintenance(records.maintained, evaluation, now)
+    run = _Run(rules, Quiet(silences, maintained, rules.mute_tag, now), Counter(case.after.inhibited_by for case in cases), tempo)
     incidents = {case.name: run.tell(case) for case in cases}
-    after = Records(incidents=incidents, run_at=now, gaps=tempo.gaps)
-    return after, run.notifications(baseline=tempo.first), tuple(run.explanations)
+    looked = not tempo.first or has_looked(evaluation)
+    after = Records(incidents=incidents, run_at=now, gaps=tempo.gaps, looked=looked, maintained=maintained)
+    return after, run.notifications(newcomers(records, rules.receivers)), tuple(run.explanations)
 
 
 class _Case(Struct, frozen=True):
@@ -47,7 +48,7 @@ class _Case(Struct, frozen=True):
 
 def _moved(incidents: Mapping[str, Incident], evaluation: Evaluation, book: Book, tempo: Pace) -> list[_Case]:
     cases = []
-    for name, seen in observed(evaluation, incidents).items():
+    for name, seen in observed(evaluation, incidents, tempo.now).items():
         before = incidents.get(name)
         finding = seen.finding if seen.finding is not None or before is None else before.finding
         assert finding is not None
@@ -75,13 +76,15 @@ def _inhibited(case: _Case, roots: Roots, tempo: Pace, rules: Rules) -> _Case:
 class _Run:
     """What one run collects while it goes through the incidents."""
 
-    def __init__(self, rules: Rules, quiet: Quiet, explains: Mapping[str | None, int], now: datetime) -> None:
+    def __init__(self, rules: Rules, quiet: Quiet, explains: Mapping[str | None, int], tempo: Pace) -> None:
         self.explanations: list[Explanation] = []
         self._rules = rules
         self._quiet = quiet
         self._explains = explains
-        self._now = now
+        self._tempo = tempo
+        self._now = tempo.now
         self._stories: list[tuple[str, Story, Treatment]] = []
+        self._known: set[str] = set()
 
     def tell(self, case: _Case) -> Incident:
         """The incident, with what is now on its way to whom."""
@@ -94,7 +97,7 @@ class _Run:
         if after.held:
             return self._explained(case, after, Why.HOLDS)
         if after.phase is Phase.RECOVERING:
-            keep = timedelta(seconds=max(case.treatment.keep, self._rules.flap_window) if after.flapping else case.treatment.keep)
+            keep = fine_for(after, case.treatment, self._rules, self._tempo)
             return self._explained(case, after, Why.RECOVERING, until=after.counts_from + keep)
         if after.inhibited_by is not None:
             return self._explained(case, after, Why.INHIBITED, after.inhibited_by)
@@ -102,15 +105,12 @@ class _Run:
             return self._explained(case, after, Why.SILENCED, quiet)
         return self._lasting(case, after)
 
-    def notifications(self, *, baseline: bool) -> tuple[Notification, ...]:
-        """What is to be sent; a first run with several problems makes one message of them."""
-        if baseline:
-            by_receiver: dict[str, list[Story]] = {}
-            for receiver, told_of, _treatment in self._stories:
-                by_receiver.setdefault(receiver, []).append(told_of)
-            summed = {receiver: stories for receiver, stories in by_receiver.items() if len(stories) > 1}
-        else:
-            summed = {}
+    def notifications(self, new: Collection[str]) -> tuple[Notification, ...]:
+        """What is to be sent; several problems a first run finds, or a new receiver has not heard of, make one message."""
+        by_receiver: dict[str, list[Story]] = {}
+        for receiver, told_of, _treatment in self._stories:
+            by_receiver.setdefault(receiver, []).append(told_of)
+        summed = {receiver: stories for receiver, stories in by_receiver.items() if self._is_summed(stories, is_new=receiver in new)}
         cluster, now = self._rules.cluster, self._now
         digests = [digest(stories, receiver, Kind.BASELINE, cluster=cluster, made_at=now) for receiver, stories in summed.items()]
         single = [
@@ -119,6 +119,11 @@ class _Run:
             if receiver not in summed
         ]
         return (*digests, *single)
+
+    def _is_summed(self, stories: list[Story], *, is_new: bool) -> bool:
+        if self._tempo.first:
+            return len(stories) > 1
+        return is_new and sum(one.incident in self._known for one in stories) > 1
 
     def _lasting(self, case: _Case, after: Incident) -> Incident:
         treatment = case.treatment
@@ -153,7 +158,10 @@ class _Run:
         after, seq = told(after, receiver, kind, self._now)
         # a blind incident has no finding's id of its own, and nothing follows from it
         explains = 0 if after.blind else self._explains.get(after.finding.id, 0)
-        self._stories.append((receiver, story(after, seq, kind, explains=explains), case.treatment))
+        one = story(after, seq, kind, explains=explains, known_as=after.told[receiver].severity)
+        self._stories.append((receiver, one, case.treatment))
+        if case.before is not None and case.before.told:
+            self._known.add(one.incident)
         return after
 
     def _explained(

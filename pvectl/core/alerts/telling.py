@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -70,7 +70,7 @@ def still_to_tell(incident: Incident, receiver: str, treatment: Treatment, again
     told = incident.told.get(receiver)
     if told is None:
         return Kind.FLAPPING if incident.flapping else Kind.FIRING
-    if URGENCY[incident.severity] > URGENCY[told.severity]:
+    if URGENCY[incident.severity] > URGENCY[told.latest or told.severity]:
         return Kind.WORSE
     finding = incident.finding
     if told.given_up_at is not None:
@@ -102,6 +102,7 @@ def told(incident: Incident, receiver: str, kind: Kind, now: datetime) -> tuple[
         seq=before.seq + 1 if before is not None else 1,
         kind=kind,
         severity=severity,
+        latest=incident.severity,
         event=incident.finding.key,
         queued_at=now,
         delivered=before.delivered if before is not None else 0,
@@ -109,6 +110,11 @@ def told(incident: Incident, receiver: str, kind: Kind, now: datetime) -> tuple[
     )
     changed = replace(incident, told={**incident.told, receiver: new})
     return noted(changed, now, "queued", f"{kind.value} to {receiver}"), new.seq
+
+
+def newcomers(records: Records, receivers: Iterable[str]) -> frozenset[str]:
+    """The receivers nobody has ever told anything of what is on record."""
+    return frozenset(receivers).difference(*(incident.told for incident in records.incidents.values()))
 
 
 def delivered(records: Records, notification: Notification, at: datetime) -> Records:

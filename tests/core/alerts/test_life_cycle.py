@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from pvectl.core.alerts.incident import Kind, Phase, Records, changed, find, name_of
 from pvectl.core.alerts.notification import about, story
+from pvectl.core.alerts.observing import state_lost, watched
 from pvectl.core.alerts.rules import Repeat, Rule, Rules
 from pvectl.core.alerts.telling import Why, delivered
 from pvectl.core.monitor.checks.evaluation import Evaluation
@@ -242,6 +243,28 @@ class TestGone:
         assert runs.incident(name).phase is Phase.FIRING
         assert runs.incident(name).finding.value == 0.81
 
+    def test_a_check_of_another_release_ends_its_incidents(self) -> None:
+        runs = Runs()
+        assert runs.at(0, saw(bad("guest.of_old", "guest/1"))) == [F]
+        runs.at(60, saw())
+        assert runs.at(360, saw()) == [O]
+        assert runs.told[0].stories[0].ending == "it is no longer checked"
+
+    def test_a_receiver_that_was_taken_out_needs_no_mending(self) -> None:
+        runs = Runs(Rules(receivers=("mail", "chat")))
+        assert runs.at(0, watched(FINE, {"chat": "404"}, ("mail", "chat"))) == [F]
+        runs.rules = RULES
+        dark = watched(saw(seen=view(quorate=False)), {}, ("mail",))
+        runs.at(60, dark)
+        assert runs.at(360, dark) == [O]
+        assert runs.told[0].stories[0].ending == "it is no longer checked"
+
+    def test_without_a_word_on_receivers_theirs_stand_as_they_are(self) -> None:
+        runs = Runs(Rules(receivers=("mail", "chat")))
+        runs.at(0, watched(FINE, {"chat": "404"}, ("mail", "chat")))
+        runs.at(60, replace(FINE, verdicts=()))
+        assert runs.incident("self.delivery/receiver/chat").held
+
 
 class TestGaps:
     def test_after_a_gap_what_was_pending_begins_anew(self) -> None:
@@ -309,6 +332,33 @@ class TestSeverity:
         runs.at(180, FINE)
         runs.at(480, FINE)
         assert {each.receiver for each in runs.told} == {"mail", "pager"}
+
+    @pytest.mark.parametrize("critical", [4 * HOUR, 0])
+    def test_who_was_last_told_of_a_warning_hears_at_once_that_it_is_critical_again(self, critical: int) -> None:
+        runs = Runs(replace(RULES, repeat=Repeat(critical=critical)))
+        warning = saw(bad(severity=WARNING))
+        assert runs.at(0, BAD) == [F]
+        assert runs.at(60, warning) == []
+        assert runs.at(DAY, warning) == [R]
+        assert runs.at(DAY + 60, BAD) == [Kind.WORSE]
+        assert runs.at(DAY + 120, BAD) == []
+        told = runs.incident().told["mail"]
+        assert (told.severity, told.latest) == (CRITICAL, CRITICAL)
+
+    def test_programs_know_it_by_the_worst_they_were_told(self) -> None:
+        runs = Runs()
+        runs.at(0, BAD)
+        runs.at(60, saw(bad(severity=WARNING)))
+        runs.at(DAY, saw(bad(severity=WARNING)))
+        assert runs.told[0].stories[0].known_as is CRITICAL
+        told = runs.incident().told["mail"]
+        assert (told.severity, told.latest) == (CRITICAL, WARNING)
+
+    def test_records_of_before_know_only_the_worst(self) -> None:
+        runs = Runs()
+        runs.at(0, BAD)
+        runs.change(DISK, told={"mail": replace(runs.incident().told["mail"], latest=None)})
+        assert runs.at(60, BAD) == []
 
 
 class TestRepeats:
@@ -438,6 +488,31 @@ class TestEvents:
         assert runs.records.incidents == {}
 
 
+class TestLosses:
+    def test_that_something_was_lost_is_told_and_over_after_a_day(self) -> None:
+        runs = Runs()
+        assert runs.at(0, state_lost(FINE, ["the state file was damaged"], NOW)) == [F]
+        assert runs.at(DAY - 1, FINE) == []
+        assert runs.incident("self.state/file").phase is Phase.FIRING
+        assert runs.at(DAY, FINE) == [O]
+        assert runs.told[0].stories[0].ending == "it was told a day ago"
+
+    def test_nothing_lost_is_nothing_to_tell(self) -> None:
+        assert state_lost(FINE, [], NOW) is FINE
+
+    def test_another_loss_is_told_again(self) -> None:
+        runs = Runs()
+        runs.at(0, state_lost(FINE, ["one"], NOW))
+        assert runs.at(2 * HOUR, state_lost(FINE, ["two"], NOW + timedelta(hours=2))) == [Kind.AGAIN]
+        assert runs.at(DAY, FINE) == []
+        assert runs.at(DAY + 2 * HOUR, FINE) == [O]
+
+
+def test_records_of_before_there_was_more_to_know_are_read() -> None:
+    records = msgspec.json.decode(b'{"incidents": {}, "run_at": "2026-11-22T12:00:00Z", "gaps": [60.0]}', type=Records)
+    assert (records.looked, records.maintained) == (True, {})
+
+
 def test_records_and_messages_survive_json() -> None:
     runs = Runs()
     runs.at(0, saw(bad(levels=NO_LEVELS), bad("node.offline", "node/pve1", node="pve1")))
@@ -463,3 +538,14 @@ def test_a_history_keeps_its_beginning_and_its_end() -> None:
     assert timeline[0].what == "seen"
     assert timeline[-1].what in {"recovering", "bad again"}
     assert name_of(bad()) == DISK
+
+
+def test_what_comes_and_goes_faster_than_anybody_looks_is_not_over_after_two_good_looks() -> None:
+    runs = Runs()
+    for number in range(5):
+        runs.at(300 * number, FINE)
+    # every 5 minutes a look at what is bad for 2 minutes and fine for 2
+    looks = [(300 * number, BAD if 300 * number % 240 < 120 else FINE) for number in range(5, 77)]
+    told = [kind for at, seen in looks for kind in runs.at(at, seen)]
+    assert told == [Kind.FIRING, Kind.REPEAT]
+    assert [runs.at(300 * number, FINE) for number in range(77, 80)] == [[], [], [Kind.RESOLVED]]

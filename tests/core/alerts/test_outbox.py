@@ -139,12 +139,73 @@ class TestDue:
         assert len(due.now) == 5
         assert {row.notification.kind for row in due.now} == {Kind.FIRING}
 
+    def test_what_presses_most_is_not_put_off_by_a_digest_it_cannot_be_part_of(self) -> None:
+        one_left = {"mail": Channel(receiver="mail", spent=4, spent_at=NOW)}
+        (pressing,) = queue(message(99))
+        rows = (replace(pressing, attempts=1, uncertain=True), *queue(*(message(n, severity=WARNING) for n in range(4))))
+        assert [row.id for row in outbox.due(rows, one_left, LIMITS, NOW).now] == [pressing.id]
+        # and what presses less does not put off the digest
+        rows = (replace(queue(message(99, severity=WARNING))[0], uncertain=True), *queue(*(message(n) for n in range(4))))
+        assert [row.notification.kind for row in outbox.due(rows, one_left, LIMITS, NOW).now] == [Kind.DIGEST]
+
+    def test_a_notice_of_what_is_about_to_happen_is_never_too_late_for_the_limits_sake(self) -> None:
+        soon = notice("mail", "pve2 goes off", "", cluster="lab", key="k", made_at=NOW, expires_at=at(300))
+        for spent, first in ((4.0, [Kind.DIGEST]), (5.0, [])):
+            channels = {"mail": Channel(receiver="mail", spent=spent, spent_at=NOW)}
+            due = outbox.due(queue(*(message(n) for n in range(4)), soon), channels, LIMITS, NOW)
+            assert [row.notification.kind for row in due.now] == [*first, Kind.NOTICE]
+            _row, channel = outbox.settled(due.now[-1], channels["mail"], ARRIVED, Limit(), NOW, 0.5)
+            # it is paid for afterwards
+            assert channel.spent == spent + 1
+        owing = {"mail": Channel(receiver="mail", spent=10, spent_at=NOW)}
+        assert outbox.due(queue(soon, message()), owing, LIMITS, NOW).now == ()
+
+    def test_what_presses_as_much_goes_in_the_order_of_its_name(self) -> None:
+        rows = queue(*(message(n) for n in (3, 1, 4, 2)))
+        assert [row.notification.stories[0].finding.object[-1] for row in outbox.due(rows, {}, LIMITS, NOW).now] == ["1", "2", "3", "4"]
+
+    def test_a_digest_that_fails_again_and_again_holds_up_no_news(self) -> None:
+        first = digest([message(n).stories[0] for n in (1, 2)], "mail", Kind.DIGEST, cluster="lab", made_at=NOW)
+        for uncertain, kind in ((True, Kind.RESOLVED), (False, Kind.PASSED)):
+            (row,) = queue(first)
+            rows = outbox.enqueued([replace(row, attempts=3, uncertain=uncertain)], [message(1, Kind.RESOLVED, 2)], at(60))
+            due = outbox.due(rows, {}, LIMITS, at(60))
+            over, rest = due.now
+            assert (over.notification.kind, over.waiting_since) == (kind, at(60) if uncertain else NOW)
+            # what there is newer word on must not arrive after it
+            assert [one.finding.object for one in rest.notification.stories] == ["disk/pve1/2"]
+            assert (rest.attempts, rest.queued_at) == (3, NOW)
+            rows = outbox.enqueued(outbox.due(rows, {}, {"mail": Limit(burst=0)}, at(60)).rows, [message(2, Kind.RESOLVED, 2)], at(60))
+            assert {each.notification.kind for each in outbox.due(rows, {}, LIMITS, at(60)).now} == {kind}
+            assert not any(each.notification.is_digest for each in outbox.due(rows, {}, LIMITS, at(60)).now)
+
+    def test_a_digest_that_fails_again_and_again_draws_no_others_in(self) -> None:
+        first = digest([message(n).stories[0] for n in (1, 2)], "mail", Kind.DIGEST, cluster="lab", made_at=NOW)
+        stuck = replace(queue(first)[0], attempts=3)
+        one_left = {"mail": Channel(receiver="mail", spent=4, spent_at=NOW)}
+        due = outbox.due((stuck, *queue(*(message(n) for n in (3, 4)))), one_left, LIMITS, NOW)
+        assert [len(row.notification.stories) for row in due.now] == [2]
+        assert due.now[0].id != stuck.id
+        assert next(row for row in due.rows if row.id == stuck.id) == stuck
+        # unless nothing at all has arrived since
+        two_left = Channel(receiver="mail", spent=3, spent_at=NOW)
+        rows = (stuck, *queue(*(message(n) for n in (3, 4, 5))))
+        for succeeded_at, stories in ((None, [1, 4]), (NOW, [1, 4]), (at(1), [1, 2])):
+            due = outbox.due(rows, {"mail": replace(two_left, succeeded_at=succeeded_at)}, LIMITS, NOW)
+            assert [len(row.notification.stories) for row in due.now] == stories
+
     def test_an_empty_bucket_fills_one_message_in_six_minutes(self) -> None:
         empty = {"mail": Channel(receiver="mail", spent=5, spent_at=NOW)}
         assert outbox.due(queue(message()), empty, LIMITS, at(359)).now == ()
         assert len(outbox.due(queue(message()), empty, LIMITS, at(360)).now) == 1
         assert outbox.tokens(empty["mail"], Limit(), at(30 * HOUR)) == 5
-        assert outbox.tokens(empty["mail"], Limit(), at(-HOUR)) == 0
+
+    def test_a_clock_that_was_put_right_does_not_keep_the_bucket_empty(self) -> None:
+        ahead = Channel(receiver="mail", spent=5, spent_at=at(86400))
+        assert outbox.tokens(ahead, Limit(), NOW) == 5
+        assert len(outbox.due(queue(message()), {"mail": ahead}, LIMITS, NOW).now) == 1
+        _row, channel = outbox.settled(queue(message())[0], ahead, ARRIVED, Limit(), NOW, 0.5)
+        assert outbox.tokens(channel, Limit(), NOW) == 4
 
     def test_a_receiver_that_failed_is_left_alone_for_its_time(self) -> None:
         failed = {"mail": Channel(receiver="mail", failures=1, failed_at=NOW, not_before=at(30))}
@@ -202,7 +263,12 @@ class TestSettling:
         assert channel.not_before == at(HOUR)
         assert outbox.broken([channel, Channel(receiver="chat")]) == {"mail": "401 Unauthorized"}
         assert self.settle(Answer(result=Result.MISCONFIGURED))[1].broken == "it refuses every message"
-        assert self.settle(RETRY, channel)[1].broken is None
+
+    def test_only_an_answer_shows_that_it_was_set_right(self) -> None:
+        channel = Channel(receiver="mail", failures=1, failed_at=NOW, not_before=NOW, broken="401")
+        assert self.settle(RETRY, channel)[1].broken == "401"
+        assert self.settle(Answer(result=Result.REJECTED, error="400"), channel)[1].broken is None
+        assert self.settle(ARRIVED, channel)[1].broken is None
 
     def test_a_message_that_is_refused_is_given_up_after_three_attempts(self) -> None:
         row, channel = self.settle(Answer(result=Result.REJECTED, error="400"))
@@ -288,3 +354,25 @@ def test_ids_are_the_same_for_the_same_message_and_for_no_other() -> None:
 def test_wide_limits_send_everything_by_itself() -> None:
     rows = queue(*(message(n) for n in range(300)))
     assert len(outbox.due(rows, {}, WIDE, NOW).now) == 300
+
+
+def test_what_began_anew_is_told_after_the_word_that_it_was_over_the_last_time() -> None:
+    old = message(1, Kind.RESOLVED, seq=2)
+    new = began("lab", bad(object="disk/pve1/1"), at(600))
+    rows = outbox.enqueued(
+        queue(message(2, Kind.RESOLVED), old, message(3)), [about(story(new, 1, Kind.FIRING), "mail", cluster="lab", made_at=NOW)], at(600)
+    )
+    due = outbox.due(rows, {}, WIDE, at(600)).now
+    said = [(row.notification.stories[0].name.rpartition("/")[2], row.notification.kind) for row in due]
+    assert said == [("3", Kind.FIRING), ("1", Kind.RESOLVED), ("1", Kind.FIRING), ("2", Kind.RESOLVED)]
+    summed = outbox.due(rows, {}, {"mail": Limit(per_hour=1, burst=1)}, at(600)).now[0].notification
+    assert [(one.name.rpartition("/")[2], one.kind) for one in summed.stories][:2] == [("1", Kind.RESOLVED), ("1", Kind.FIRING)]
+
+
+def test_all_news_for_a_digest_that_waits_make_one_other_digest() -> None:
+    first = [message(number) for number in range(1, 201)]
+    summary = digest((each.stories[0] for each in first), "mail", Kind.BASELINE, cluster="lab", made_at=NOW)
+    over = [message(number, Kind.RESOLVED, seq=2) for number in range(1, 200)]
+    rows = outbox.enqueued(queue(summary), over, at(600))
+    assert [row.state for row in rows] == [State.REPLACED, State.PENDING]
+    assert sorted(one.kind for one in rows[1].notification.stories) == [Kind.FIRING, *[Kind.PASSED] * 199]

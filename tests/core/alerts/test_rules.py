@@ -24,6 +24,34 @@ def test_with_receivers_and_no_rules_everybody_is_told_as_the_checks_have_it() -
     assert treated(ALL, bad("of.another.release", "cluster")) == ("default", 0, 300, 14400, ("mail", "chat"))
 
 
+def test_that_nobody_can_look_at_all_has_to_last_as_long_as_every_other_blindness() -> None:
+    assert treated(ALL, bad("self.coverage", "api", CRITICAL))[:3] == ("default", 600, 300)
+
+
+class TestReceiversThatDoNotWork:
+    RULES = Rules(
+        receivers=("phone", "chat", "mail"), rules=(Rule(severity="critical", receivers=("phone", "chat")), Rule(receivers=("mail",)))
+    )
+
+    def told(self, receiver: str, *broken: str, rules: Rules = RULES) -> tuple[str, ...]:
+        return Book(rules, broken).treatment(bad("self.delivery", f"receiver/{receiver}")).receivers
+
+    def test_nobody_is_told_through_a_receiver_that_it_does_not_work(self) -> None:
+        assert self.told("phone", "phone") == ("chat",)
+
+    def test_when_the_rule_leaves_nobody_all_others_are_told(self) -> None:
+        only = Rules(receivers=("phone", "mail", "pager"), rules=(Rule(severity="critical", receivers=("phone",)),))
+        assert self.told("phone", "phone", rules=only) == ("mail", "pager")
+
+    def test_when_those_the_rule_names_do_not_work_either_one_that_does_is_told(self) -> None:
+        assert self.told("phone", "phone", "chat") == ("chat", "mail")
+        assert self.told("phone", "phone", "chat", "mail") == ("chat",)
+        assert self.told("phone", "phone", "chat", "mail", rules=Rules(receivers=("phone", "mail"))) == ("mail",)
+
+    def test_what_is_for_nobody_is_for_nobody(self) -> None:
+        assert self.told("phone", "phone", rules=Rules(receivers=("phone", "mail"), rules=(Rule(receivers=()),))) == ()
+
+
 def test_the_first_rule_that_fits_wins() -> None:
     lab = Rule(name="lab", tag="lab", receivers=())
     disks = Rule(checks=("disk.*", "zfs.*"), hold=60, keep_firing_for=1, repeat=2, receivers=("chat",), template="short")

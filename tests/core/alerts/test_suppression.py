@@ -100,8 +100,32 @@ class TestSilences:
         assert runs.why["zfs.health/zfs/pve1/rpool"].detail == "node pve1 is in HA maintenance"
         assert runs.at(60, saw(*findings)) == [F]
 
-    def test_without_a_word_of_ha_nothing_is_maintained(self) -> None:
-        assert maintained(saw(seen=replace(view(), ha=Unknown(reason="no")))) == frozenset()
+    def test_maintenance_goes_on_for_some_hours_while_nobody_can_see_it(self) -> None:
+        disk = bad("zfs.health", "zfs/pve1/rpool", node="pve1")
+        dark = saw(disk, bad(), seen=replace(view(), ha=Unknown(reason="no")))
+        runs = Runs()
+        assert runs.at(0, saw(disk, seen=view(maintained=["pve1"]))) == []
+        assert runs.at(60, dark) == [F]
+        assert runs.told[0].stories[0].finding.check == "disk.smart"
+        assert runs.why["zfs.health/zfs/pve1/rpool"].detail == (
+            "node pve1 was in HA maintenance when that could last be seen, at 2026-11-22 12:00 UTC"
+        )
+        assert runs.at(4 * HOUR - 1, dark) == []
+        assert runs.at(4 * HOUR, dark) == [F]
+        assert runs.told[0].stories[0].finding.check == "zfs.health"
+        assert runs.records.maintained == {}
+
+    def test_a_clock_that_was_set_back_does_not_prolong_it(self) -> None:
+        disk = bad("zfs.health", "zfs/pve1/rpool", node="pve1")
+        runs = Runs()
+        runs.at(0, saw(disk, seen=view(maintained=["pve1"])))
+        dark = saw(disk, seen=replace(view(), ha=Unknown(reason="no")))
+        assert runs.at(-DAY, dark) == []
+        assert runs.at(-DAY + 4 * HOUR, dark) == [F]
+
+    def test_without_a_word_of_ha_nobody_knows_what_is_maintained(self) -> None:
+        assert maintained(saw(seen=replace(view(), ha=Unknown(reason="no")))) is None
+        assert maintained(saw(seen=view(maintained=["pve1"]))) == frozenset({"pve1"})
 
     @pytest.mark.parametrize(
         ("wrong", "says"),
@@ -130,7 +154,7 @@ class TestAcknowledgement:
         assert runs.at(3 * DAY + 60, BAD) == [Kind.WORSE]
         assert runs.at(3 * DAY + 60 + 4 * HOUR, BAD) == [R]
         runs.at(4 * DAY, FINE)
-        assert runs.at(4 * DAY + 300, FINE) == [O]
+        assert runs.at(4 * DAY + 600, FINE) == [O]
 
     def test_a_word_needs_no_note(self) -> None:
         runs = Runs()
@@ -237,6 +261,45 @@ class TestInhibition:
         runs = Runs(replace(RULES, rules=(Rule(hold=0),)))
         assert runs.at(0, saw(bad("node.offline", "node/pve1"), bad())) == [F, F]
 
+    def test_a_node_nobody_hears_of_explains_nothing(self) -> None:
+        follows = bad("zfs.health", "zfs/pve1/rpool", node="pve1")
+        runs = Runs(replace(RULES, rules=(Rule(checks=("node.*",), receivers=()),)))
+        assert runs.at(0, self.down(follows)) == [F]
+        assert runs.told[0].stories[0].finding.check == "zfs.health"
+        assert runs.at(300, self.down(follows)) == []
+
+    def test_without_any_receiver_what_follows_still_follows(self) -> None:
+        runs = Runs(Rules())
+        runs.at(0, self.down(bad("zfs.health", "zfs/pve1/rpool", node="pve1")))
+        assert runs.why["zfs.health/zfs/pve1/rpool"].why is Why.INHIBITED
+
+    @pytest.mark.parametrize(("hold", "explains"), [(900, True), (901, False)])
+    def test_a_node_that_is_told_late_explains_nothing_until_then(self, hold: int, explains: bool) -> None:
+        follows = bad("zfs.health", "zfs/pve1/rpool", node="pve1")
+        runs = Runs(replace(RULES, rules=(Rule(checks=("node.*",), hold=hold),)))
+        assert runs.at(0, self.down(follows)) == ([] if explains else [F])
+        for second in (600, hold):
+            runs.at(second, self.down(follows))
+        assert runs.incident("node.offline/node/pve1").phase is Phase.FIRING
+        assert runs.incident("zfs.health/zfs/pve1/rpool").inhibited_by == "node.offline/node/pve1"
+
+    def test_a_node_that_has_been_up_for_long_enough_explains_nothing_although_it_flaps(self) -> None:
+        follows = bad("zfs.health", "zfs/pve1/rpool", node="pve1")
+        up = saw(follows, fine={"node.offline": ["node/pve1"]})
+        runs = Runs(replace(RULES, flaps=1))
+        for second in (0, 60, 120):
+            runs.at(second, self.down(follows))
+        assert [kind for _at, kind in runs.messages] == [Kind.FLAPPING]
+        for second in range(180, 480, 60):
+            assert runs.at(second, up) == []
+        assert runs.at(480, up) == [Kind.FLAPPING]
+        assert runs.told[0].stories[0].finding == follows
+        assert runs.incident("node.offline/node/pve1").phase is Phase.RECOVERING
+        assert runs.at(540, up) == []
+        # down again it explains again
+        runs.at(600, self.down(follows))
+        assert runs.incident("zfs.health/zfs/pve1/rpool").inhibited_by == "node.offline/node/pve1"
+
     def test_a_silenced_node_keeps_its_guests_silent_too(self) -> None:
         runs = Runs()
         runs.silences = (silence(checks=("node.offline",), until=HOUR),)
@@ -277,6 +340,41 @@ class TestFirstLook:
         runs = Runs(rules, used=False)
         runs.at(0, saw(bad(), bad("disk.smart", "disk/pve2/sda", WARNING)))
         assert [(each.receiver, each.kind) for each in runs.told] == [("mail", Kind.BASELINE), ("pager", F)]
+
+    def test_a_run_that_saw_nothing_is_no_first_look(self) -> None:
+        runs = Runs(used=False)
+        silent = watched(unreachable(view(), "connection refused"), {}, ["mail"])
+        assert runs.at(0, silent) == [F]
+        assert not runs.records.looked
+        assert runs.at(60, silent) == []
+        findings = [bad("backup.age", f"guest/{n}", WARNING) for n in range(100, 140)]
+        assert runs.at(120, saw(*findings)) == [Kind.BASELINE]
+        assert runs.records.looked
+        assert runs.at(180, silent) == []
+
+
+class TestNewReceiver:
+    FINDINGS = tuple(bad("backup.age", f"guest/{n}", WARNING) for n in range(100, 114))
+
+    def test_it_hears_of_all_that_is_known_in_one_message(self) -> None:
+        runs = Runs(replace(RULES, receivers=("mail",)))
+        for finding in range(1, 15):
+            runs.at(60 * finding, saw(*self.FINDINGS[:finding]))
+        runs.rules = replace(RULES, receivers=("mail", "chat"))
+        assert runs.at(960, saw(*self.FINDINGS)) == [Kind.BASELINE]
+        assert (runs.told[0].receiver, len(runs.told[0].stories)) == ("chat", 14)
+        assert runs.at(1020, saw(*self.FINDINGS)) == []
+
+    def test_of_one_it_hears_as_ever(self) -> None:
+        runs = Runs()
+        runs.at(0, BAD)
+        runs.rules = replace(RULES, receivers=("mail", "chat"))
+        assert runs.at(60, saw(bad(), bad("zfs.health", "zfs/pve1/rpool"))) == [F, F, F]
+
+    def test_news_are_no_first_look(self) -> None:
+        runs = Runs()
+        runs.at(0, FINE)
+        assert runs.at(60, saw(bad(), bad("zfs.health", "zfs/pve1/rpool"))) == [F, F]
 
 
 class TestItself:
