@@ -8,16 +8,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import fields
+
 from pvectl.cli.output import Problem, Report
 from pvectl.config.clusters import Connections, choose_cluster, secret_source, token_id
 from pvectl.config.importing import Imported
 from pvectl.config.installing import Written
 from pvectl.config.places import CONNECTIONS, JOBS
-from pvectl.config.schema import ClusterEntry, PvectlFile
+from pvectl.config.receivers import sources_in
+from pvectl.config.schema import ClusterEntry, PvectlFile, ReceiverEntry, SecretSource
 from pvectl.config.survey import Survey
 from pvectl.errors import ConfigError, ExitCode, UnsafeFile
 
 HIDDEN = "***"
+_SOURCE = frozenset(info.encode_name for info in fields(SecretSource))
 
 
 def checked(found: Survey, *, wanted: str | None) -> Report:
@@ -40,10 +44,15 @@ def checked(found: Survey, *, wanted: str | None) -> Report:
         {"name": name, "hosts": entry.hosts, "token_id": token_id(entry), "secret": secret_source(entry), "trust": trust_of(entry)}
         for name, entry in entries
     ]
+    receivers = [
+        {"name": name, "type": str(entry.__struct_config__.tag), "secrets": _origins(entry)}
+        for name, entry in (found.jobs.alert.receivers.items() if found.jobs else ())
+    ]
     data = {
         "directory": str(found.directory),
         "files": files,
         "clusters": clusters,
+        "receivers": receivers,
         "problems": found.problems,
         "remarks": found.remarks,
     }
@@ -52,6 +61,7 @@ def checked(found: Survey, *, wanted: str | None) -> Report:
         lines += [
             f"ok: cluster {name}: {', '.join(entry.hosts)} as {token_id(entry)}, {_SAYS_TRUST[trust_of(entry)]}" for name, entry in entries
         ]
+        lines += [f"ok: receiver {one['name']}: {one['type']}{_unseen(one['secrets'])}" for one in receivers]
     return Report(
         schema="config-check",
         data=data,
@@ -61,6 +71,19 @@ def checked(found: Survey, *, wanted: str | None) -> Report:
         remarks=tuple(f"{one}; {one.hint}" if one.hint else str(one) for one in found.remarks),
     )
 
+
+def _origins(entry: ReceiverEntry) -> list[str]:
+    """From where it has its secrets, by the keys of their sources."""
+    return [next(key for key in sorted(_SOURCE) if getattr(each, key)) for _, each in sources_in("", entry)]
+
+
+def _unseen(origins: Sequence[str]) -> str:
+    """Which of its secrets a check of the files does not see."""
+    unseen = [words for origin, words in _UNSEEN.items() if origin in origins]
+    return f" ({', '.join(unseen)})" if unseen else ""
+
+
+_UNSEEN = {"command": "a program prints its secret when it is used", "credential": "systemd hands its secret to the service"}
 
 _SAYS_TRUST = {
     "system": "certificates checked by the system's store",
@@ -132,9 +155,10 @@ def effective(directory: Path, connections: Connections, jobs: PvectlFile, *, wa
         "directory": str(directory),
         "default_cluster": connections.default_cluster or (next(iter(connections.clusters)) if len(connections.clusters) == 1 else None),
         "clusters": {name: _shown(entry) for name, entry in clusters.items()},
-        "jobs": msgspec.to_builtins(jobs),
+        "secrets": dict.fromkeys(connections.secrets, HIDDEN),
+        "jobs": _without_arguments(msgspec.to_builtins(jobs)),
     }
-    text = [f"# {directory / CONNECTIONS}", *_lines({key: data[key] for key in ("default_cluster", "clusters")}, 0)]
+    text = [f"# {directory / CONNECTIONS}", *_lines({key: data[key] for key in ("default_cluster", "clusters", "secrets")}, 0)]
     text += ["", f"# {directory / JOBS}", *_lines(data["jobs"], 0)]
     return Report(schema="config-show", data=data, text="\n".join(text))
 
@@ -149,6 +173,19 @@ def _shown(entry: ClusterEntry) -> dict[str, Any]:
         "tls": {"ca_file": entry.tls.ca_file, "fingerprints": list(entry.tls.fingerprints), "insecure": entry.tls.insecure},
         "allow_http_loopback": entry.allow_http_loopback,
     }
+
+
+def _without_arguments(section: Any) -> Any:
+    """What pvectl.yml says, the arguments of programs that print secrets hidden; the secrets themselves are not in it."""
+    if isinstance(section, list):
+        return [_without_arguments(each) for each in section]
+    if not isinstance(section, dict):
+        return section
+    if section.keys() == _SOURCE:
+        # only where it comes from: three times null beside it says nothing
+        given = {key: value for key, value in section.items() if value}
+        return {key: [*value[:1], *(HIDDEN for _ in value[1:])] if key == "command" else value for key, value in given.items()}
+    return {key: _without_arguments(value) for key, value in section.items()}
 
 
 def _lines(section: Any, depth: int) -> Iterator[str]:

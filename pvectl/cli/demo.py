@@ -48,14 +48,14 @@ def demo(
 
 def against_the_simulated_cluster(run: "Run") -> None:
     """Let this run speak to the embedded cluster instead of the one in proxmox.yml; it starts here and ends with the run."""
-    from pvectl.cli.demo_cluster import jobs, on_stage
+    from pvectl.cli.demo_cluster import on_stage
 
     staging = on_stage(SPEED)
     stage = staging.__enter__()
     run.speak_to(
         stage.connection(),
         clock=stage.clock,
-        jobs=jobs(),
+        jobs=stage.jobs(),
         state_dir=stage.memory,
         at_the_end=lambda: staging.__exit__(None, None, None),
     )
@@ -75,6 +75,8 @@ def _play(run: "Run", stage: "Stage", scene: "Scene") -> int:
     code = _piped(run, stage, scene) if scene.into else _run(run, stage, scene, _narrator(run))
     if code:
         _say(run, _dim(run, f"(exit code {code})"))
+    for title in stage.phone.read():
+        _say(run, _dim(run, f"(the phone: {title})"))
     if is_terminal(run.stdout):
         import time
 
@@ -86,7 +88,6 @@ def _run(run: "Run", stage: "Stage", scene: "Scene", stdout: TextIO) -> int:
     """The real command line, through the same door as from a shell; only the connection and the clock are given."""
     from pvectl.cli.app import main
     from pvectl.cli.context import Run
-    from pvectl.cli.demo_cluster import jobs
     from pvectl.errors import ExitCode
     from pvectl.logs import Log
 
@@ -99,7 +100,7 @@ def _run(run: "Run", stage: "Stage", scene: "Scene", stdout: TextIO) -> int:
         stderr=_narrator(run),
         clock=stage.clock,
         connection=stage.connection(scene.token_id, scene.secret),
-        jobs=jobs(),
+        jobs=stage.jobs(),
         # what would be log lines in a file is on the page already
         log=Log(run.stderr, level=_ABOVE_EVERYTHING),
     )

@@ -12,6 +12,7 @@ from pvectl.clock import SystemClock
 from pvectl.sim.demo import OPS_SECRET, OPS_TOKEN, demo_scenario
 
 if TYPE_CHECKING:
+    from pvectl.cli.demo_phone import Phone
     from pvectl.config.schema import PvectlFile
     from pvectl.pve.connection import Connection
     from pvectl.sim.clock import VirtualClock
@@ -58,22 +59,22 @@ class ClusterTime(SystemClock):
         self._clock.wait(seconds)
 
 
-def jobs() -> PvectlFile:
-    """The company's pvectl.yml: pve2 may sleep, and what is tagged for it goes down at night."""
-    from pvectl.config.schema import IdleCheck, PvectlFile, ScheduledShutdown, ScheduleEntry
-
-    night = ScheduleEntry(name="night", at=("22:30",), tz="Europe/Berlin", select=("@tag-safe-shutdown",))
-    return PvectlFile(idle_check=IdleCheck(nodes=("pve2",), self="elsewhere"), scheduled_shutdown=ScheduledShutdown(schedules=(night,)))
-
-
 class Stage:
-    """The demo cluster at work: `cluster` is what happens there, `server` its API, `clock` its time, `memory` its state directory."""
+    """The demo cluster at work.
 
-    def __init__(self, cluster: SimCluster, server: SimServer, clock: ClusterTime, memory: Path) -> None:
+    `cluster` is what happens there, `server` its API, `clock` its time, `memory` its state directory, `phone` that of its administrator.
+    """
+
+    def __init__(self, cluster: SimCluster, server: SimServer, clock: ClusterTime, folder: Path, phone: Phone) -> None:
         self.cluster = cluster
         self.server = server
         self.clock = clock
-        self.memory = memory
+        self.memory = folder / "state"
+        self.phone = phone
+        self._topic = folder / "ntfy.topic"
+        self.memory.mkdir(mode=0o700)
+        self._topic.touch(mode=0o600)
+        self._topic.write_text(NAME, encoding="ascii")
 
     def connection(self, token_id: str = OPS_TOKEN, secret: str = OPS_SECRET) -> Connection:
         """How to reach it, by every node's own address, as one would write it into proxmox.yml."""
@@ -83,17 +84,33 @@ class Stage:
         hosts = tuple(f"http://{self.server.host(node)}" for node in self.server.nodes)
         return Connection(cluster=NAME, hosts=hosts, token_id=token_id, token=Secret(secret), allow_http_loopback=True)
 
+    def jobs(self) -> PvectlFile:
+        """The company's pvectl.yml: pve2 may sleep, what is tagged for it goes down at night, and a phone is told of what goes wrong."""
+        from pvectl.config.schema import Alert, IdleCheck, PvectlFile, RuleEntry, ScheduledShutdown, ScheduleEntry
+        from pvectl.config.schema.receivers import NtfyEntry, SecretSource
+
+        night = ScheduleEntry(name="night", at=("22:30",), tz="Europe/Berlin", select=("@tag-safe-shutdown",))
+        phone = NtfyEntry(topic=SecretSource(file=str(self._topic)), server=self.phone.url)
+        return PvectlFile(
+            idle_check=IdleCheck(nodes=("pve2",), self="elsewhere"),
+            scheduled_shutdown=ScheduledShutdown(schedules=(night,)),
+            alert=Alert(
+                receivers={"phone": phone}, rules=(RuleEntry(name="margins", checks=("cluster.margin", "cluster.n1"), receivers=()),)
+            ),
+        )
+
 
 @contextmanager
 def on_stage(speed: float) -> Iterator[Stage]:
     """Serve the demo cluster on loopback until the end of the block; its time passes `speed` times as fast as ours."""
     from tempfile import TemporaryDirectory
 
+    from pvectl.cli.demo_phone import Phone
     from pvectl.sim.clock import VirtualClock
     from pvectl.sim.cluster import SimCluster
     from pvectl.sim.server import SimServer
 
     clock = VirtualClock(speed, start=SystemClock().now().timestamp())
     cluster = SimCluster(scenario(), clock=clock)
-    with SimServer(cluster) as server, TemporaryDirectory(prefix="pvectl-demo-") as memory:
-        yield Stage(cluster, server, ClusterTime(clock), Path(memory))
+    with SimServer(cluster) as server, TemporaryDirectory(prefix="pvectl-demo-") as folder, Phone() as phone:
+        yield Stage(cluster, server, ClusterTime(clock), Path(folder), phone)

@@ -39,6 +39,11 @@ def _lose_pve3(cluster: SimCluster) -> None:
     cluster.advance(310)
 
 
+def _power_pve3_again(cluster: SimCluster) -> None:
+    cluster.wake("pve3")
+    cluster.advance(300)
+
+
 OPENING = """\
 A Proxmox VE cluster of three nodes has just been simulated on this machine; its API answers at {hosts}. Every line after $ is a real
 command and what follows is its real output. Time in there runs {speed} times as fast as yours. Nothing of yours is read or changed."""
@@ -91,6 +96,11 @@ SCENES = (
         command="pvectl monitor --only 'backup.*,node.*,storage.*'",
     ),
     Scene(
+        said="""People are told of it: once when something begins, rarely while it lasts, once when it is over. Of all that is wrong at
+        the first look, a single message comes to the phone.""",
+        command="pvectl alert run",
+    ),
+    Scene(
         said="The same facts as JSON, for scripts: which memory is in use where?",
         command="pvectl vm list --status running -o json",
         into=(
@@ -115,6 +125,17 @@ SCENES = (
     Scene(
         said="What runs there nobody knows now, and unknown is not stopped: nothing is switched off unseen.",
         command="pvectl vm shutdown @node-pve3 --yes",
+    ),
+    Scene(
+        said="When that has lasted for two minutes, somebody is told, of the node and not of everything on it;",
+        command="pvectl alert run",
+        before=1,
+    ),
+    Scene(
+        said="and once more when the power is back and has stayed for some looks: what comes and goes does not ring all day.",
+        command="pvectl alert run",
+        happens=_power_pve3_again,
+        before=2,
     ),
 )
 

@@ -27,7 +27,10 @@ def table(jobs: tuple[Job, ...], setting: Setting, *, beside_systemd: bool = Fal
     guard = "test -d /run/systemd/system || " if beside_systemd else ""
     words = [*map(plain, setting.program[:1]), *setting.program[1:]]
     behind = ["--quiet", "--config-dir", plain(setting.config_dir), *(["--cluster", setting.cluster] if setting.cluster else [])]
-    lines = [f"{when(job)} {setting.user} {guard}{' '.join([*words, job.name, *job.words, *behind])}" for job in jobs]
+    lines = [
+        f"{when(job)} {setting.user} {guard}{' '.join([*words, job.name, *job.words, *behind])}{'' if job.talks else ' > /dev/null'}"
+        for job in jobs
+    ]
     return "\n".join(
         [MARKER, "SHELL=/bin/sh", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "MAILTO=root", *lines, ""]
     )

@@ -22,8 +22,11 @@ _PLAIN_PATH = re.compile(r"/[A-Za-z0-9/._@+=,~-]*")
 class Job(Struct, frozen=True, kw_only=True):
     """A job that is to run by itself: its command, how often, and how long a run may take; times in seconds.
 
-    `words` stand behind the command, `writes` is the directory it writes to. One that only looks (`only_looks`) may be made up for after
-    it was missed, and runs as soon as the machine does.
+    `words` stand behind the command, `writes` are the directories it writes to. One that only looks (`only_looks`) may be made up for
+    after it was missed, and runs as soon as the machine does. One that `talks` prints news; what another one prints is nobody's.
+
+    Of its own it may need more than all jobs do: `credentials` by the names it finds them under (None: from systemd's own store), and
+    `addresses` it speaks to, None when they cannot be said. `mails`: it hands mail to the machine's sendmail.
     """
 
     name: str
@@ -31,15 +34,19 @@ class Job(Struct, frozen=True, kw_only=True):
     interval: int
     longest_run: int
     words: tuple[str, ...] = ()
-    writes: str | None = None
+    writes: tuple[str, ...] = ()
     only_looks: bool = False
+    talks: bool = True
+    credentials: Mapping[str, str | None] = {}
+    addresses: tuple[str, ...] | None = ()
+    mails: bool = False
 
 
 class Setting(Struct, frozen=True, kw_only=True):
     """What every entry on one machine shares.
 
-    `program` are the absolute words that start pvectl. `credentials` are the files a service is handed, by the name it finds them under.
-    `addresses` are all a run speaks to; None when some are names, which no packet filter knows.
+    `program` are the absolute words that start pvectl. `credentials` are the files every service is handed, by the name it finds them
+    under. `addresses` are all every run speaks to; None when some are names, which no packet filter knows.
     """
 
     program: tuple[str, ...]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pvectl.timers.entries import MARKER, Entry, Job, Setting, plain
 
 UNITS = "/etc/systemd/system"
@@ -84,11 +86,13 @@ def _calendar(interval: int) -> str | None:
 
 
 def service(job: Job, setting: Setting) -> str:
-    """Runs the job once, as a user of its own that may write nothing but its state and sees nothing but the files it is handed."""
+    """Runs the job once, as a user of its own that may write nothing but its state and sees nothing but the files it is handed.
+
+    One that runs sendmail stands less alone: it sees the system, and may write where any user may.
+    """
     config = plain(setting.config_dir)
     words = [*map(plain, setting.program[:1]), *setting.program[1:], job.name, *job.words, "--quiet"]
     words += ["--cluster", setting.cluster] if setting.cluster else []
-    credentials = "\n".join(f"LoadCredential={name}:{plain(source)}" for name, source in setting.credentials.items())
     return f"""\
 {MARKER}
 [Unit]
@@ -100,7 +104,7 @@ AssertFileNotEmpty={config}/proxmox.yml
 
 [Service]
 Type=oneshot
-ExecStart={" ".join(words)}
+ExecStart={" ".join(words)}{"" if job.talks else _SILENT}
 TimeoutStartSec={_span(job.longest_run)}
 TimeoutStopSec=30s
 Restart=no
@@ -112,8 +116,16 @@ UMask=0077
 StateDirectory=pvectl
 StateDirectoryMode=0700
 # root reads them; pvectl finds its configuration where systemd puts them
-{credentials}{_writable(job)}
+{_credentials({**setting.credentials, **job.credentials})}{_writable(job)}
 
+{_OPEN if job.mails else _SHUT_IN}{_packet_filter(setting.addresses, job.addresses)}"""
+
+
+_SILENT = """
+# what it writes are files
+StandardOutput=null"""
+
+_SHUT_IN = """\
 CapabilityBoundingSet=
 AmbientCapabilities=
 NoNewPrivileges=yes
@@ -147,13 +159,35 @@ SystemCallErrorNumber=EPERM
 LimitCORE=0
 MemoryMax=256M
 TasksMax=64
-{_packet_filter(setting.addresses)}"""
+"""
+
+# systemd.exec(5) names under NoNewPrivileges= the settings that imply it; none of them stands here
+_OPEN = """\
+# sendmail puts mail into the queue with rights of its own, which most walls would take from it; a receiver of type smtp needs no such gap
+AmbientCapabilities=
+ProtectSystem=full
+ProtectHome=read-only
+PrivateTmp=yes
+ProtectControlGroups=yes
+DevicePolicy=closed
+KeyringMode=private
+LimitCORE=0
+MemoryMax=256M
+TasksMax=64
+"""
+
+
+def _credentials(files: Mapping[str, str | None]) -> str:
+    return "\n".join(
+        f"LoadCredential={name}" if source is None else f"LoadCredential={name}:{plain(source)}" for name, source in files.items()
+    )
 
 
 def _writable(job: Job) -> str:
-    if job.writes is None or job.writes == _STATE or job.writes.startswith(f"{_STATE}/"):
+    elsewhere = [plain(place) for place in job.writes if place != _STATE and not place.startswith(f"{_STATE}/")]
+    if not elsewhere:
         return ""
-    return f"\n# where it writes besides; the user {USER} needs the right to as well\nReadWritePaths={plain(job.writes)}"
+    return f"\n# where it writes besides; the user {USER} needs the right to as well\nReadWritePaths={' '.join(elsewhere)}"
 
 
 def user() -> str:
@@ -161,10 +195,10 @@ def user() -> str:
     return f'{MARKER}\nu {USER} - "Jobs of pvectl" /var/lib/pvectl\n'
 
 
-def _packet_filter(addresses: tuple[str, ...] | None) -> str:
-    if addresses is None:
-        return "# no IPAddressDeny=: it knows addresses only, and some hosts in proxmox.yml are names, or a probe may ask anybody\n"
-    return f"IPAddressDeny=any\nIPAddressAllow={' '.join(addresses)}\n"
+def _packet_filter(everybody: tuple[str, ...] | None, besides: tuple[str, ...] | None) -> str:
+    if everybody is None or besides is None:
+        return "# no IPAddressDeny=: it knows addresses only, and some hosts are names, or a probe or a receiver may be anywhere\n"
+    return f"IPAddressDeny=any\nIPAddressAllow={' '.join(dict.fromkeys((*everybody, *besides)))}\n"
 
 
 def _span(seconds: int) -> str:

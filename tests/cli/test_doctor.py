@@ -425,6 +425,7 @@ def test_an_offline_node_leaves_the_other_checks_alone(serve: Serve, doctor: Doc
     assert told.verdicts("privileges") == {"ok"}
 
 
+@pytest.mark.slow
 def test_a_node_that_hangs_is_asked_once_and_leaves_time_for_the_rest(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(examination, "PER_HOST_S", 0.3)
     with serving(scenario(), speed=200) as server:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from pvectl import act
-from pvectl.cli import idle_run
+from pvectl.cli import patience
 from pvectl.cli.app import main
 from pvectl.cli.context import Run
 from pvectl.config.places import example_text
@@ -91,7 +91,7 @@ def machine(home: Home) -> Machine:
 @pytest.mark.parametrize("kind", ["systemd", "cron"])
 def test_contrib_holds_what_print_prints_for_the_example_configuration(home: Home, kind: str) -> None:
     home.write("proxmox.yml", example_text("proxmox.example.yml"))
-    home.write("pvectl.yml", example_text("pvectl.example.yml").replace("  # write: /", "  write: /"))
+    home.write("pvectl.yml", _everything_on(example_text("pvectl.example.yml")))
     files = home.pvectl("timers", "print", f"--{kind}", "-o", "json").json["data"]["files"]
     program = str(Path(sys.executable).parent / "pvectl")
     printed = {
@@ -99,6 +99,18 @@ def test_contrib_holds_what_print_prints_for_the_example_configuration(home: Hom
         for file in files
     }
     assert printed == {file.name: file.read_text() for file in (CONTRIB / kind).iterdir()}
+
+
+def _everything_on(example: str) -> str:
+    """The example with what has to be uncommented for a job to have a timer."""
+    for off, on in (
+        ("  # write: /", "  write: /"),
+        ("  # html: /", "  html: /"),
+        ("  receivers: {} ", "  receivers: {phone: {type: ntfy, topic: {secret: ntfy-topic}}} "),
+    ):
+        assert example.count(off) == 1
+        example = example.replace(off, on)
+    return example
 
 
 def test_print_of_a_table_can_be_put_into_a_file_as_it_is(machine: Machine) -> None:
@@ -193,7 +205,7 @@ def test_a_job_that_is_off_loses_its_entries_with_the_next_install(machine: Mach
     ended = machine.timers("install")
     assert (ended.code, machine.there()) == (0, [])
     assert machine.heard() == ["systemctl disable --now pvectl-idle-check.timer", "systemctl daemon-reload"]
-    assert "is enabled and has nodes or schedules, so nothing is to run" in ended.err
+    assert "is enabled and has nodes, schedules, receivers or files to write, so nothing is to run" in ended.err
 
 
 def test_remove_takes_away_what_is_installed_and_not_what_is_configured(machine: Machine) -> None:
@@ -297,7 +309,10 @@ def test_without_an_enabled_job_there_is_nothing_to_print_and_it_says_why(machin
     machine.home.write("pvectl.yml", "idle_check: {enabled: false, nodes: [pve2]}\n")
     ended = machine.timers("print", "--cron")
     assert (ended.code, ended.out.strip()) == (0, "")
-    assert ended.err == f"pvectl: no job in {machine.home.config}/pvectl.yml is enabled and has nodes or schedules, so nothing is to run\n"
+    assert ended.err == (
+        f"pvectl: no job in {machine.home.config}/pvectl.yml is enabled"
+        " and has nodes, schedules, receivers or files to write, so nothing is to run\n"
+    )
 
 
 def test_a_secret_that_a_program_prints_is_remarked_on_where_the_program_may_not_be_reached(machine: Machine) -> None:
@@ -347,7 +362,7 @@ def test_s22_systemd_does_not_cut_off_the_longest_run_there_can_be(machine: Mach
         for vmid, kind in zip(range(100, 100 + guests), itertools.cycle(("qemu", "lxc")), strict=False)
     ]
     slowest = SwitchOff(node="pve2", stages=tuple((one,) for one in asked))
-    assert limit >= idle_run._LOOK_S + act.longest_switch_off(slowest, 1) + idle_run._LOOK_S * (2 + guests)
+    assert limit >= patience.LOOK_S + act.longest_switch_off(slowest, 1) + patience.LOOK_S * (2 + guests)
 
 
 def test_two_files_of_one_name_cannot_be_handed_to_a_service(machine: Machine) -> None:

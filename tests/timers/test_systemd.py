@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,13 @@ from pvectl.timers import systemd
 from pvectl.timers.entries import MARKER
 from tests.timers.settings import job, needed, setting, values
 
+ASKS_FOR_MORE = {"credentials": {"hook.url": "/etc/pvectl/hook.url", "smtp-password": None}}
+IMPLY_NO_NEW_PRIVILEGES = (
+    *("DynamicUser", "LockPersonality", "MemoryDenyWriteExecute", "NoNewPrivileges", "PrivateDevices", "ProtectClock", "ProtectHostname"),
+    *("ProtectKernelLogs", "ProtectKernelModules", "ProtectKernelTunables", "RestrictAddressFamilies", "RestrictNamespaces"),
+    *("RestrictRealtime", "RestrictSUIDSGID", "SystemCallArchitectures", "SystemCallFilter", "SystemCallLog"),
+)
+"""As systemd.exec(5) has them."""
 EVERY_SHAPE = {
     "hosts by name": setting(),
     "hosts by address": setting(addresses=("10.0.0.1", "fd00::1")),
@@ -56,6 +64,32 @@ def test_s14_the_boot_id_stays_visible_to_the_service() -> None:
     assert values(systemd.service(job(), setting()), "ProcSubset") == []
 
 
+def test_s33_a_job_is_handed_its_own_secrets_besides_those_of_all() -> None:
+    text = systemd.service(job(**ASKS_FOR_MORE), setting())
+    assert values(text, "LoadCredential")[2:] == ["hook.url:/etc/pvectl/hook.url", "smtp-password"]
+    assert len(values(systemd.service(job(), setting()), "LoadCredential")) == 2
+
+
+def test_a_job_reaches_its_receivers_besides_the_cluster() -> None:
+    cluster = setting(addresses=("10.0.0.1",))
+    text = systemd.service(job(addresses=("10.0.0.9", "localhost", "10.0.0.1")), cluster)
+    assert values(text, "IPAddressAllow") == ["10.0.0.1 10.0.0.9 localhost"]
+    assert values(systemd.service(job(addresses=None), cluster), "IPAddressDeny") == []
+
+
+def test_a_service_that_runs_sendmail_lets_it_have_the_rights_it_is_installed_with() -> None:
+    text = systemd.service(job(mails=True), setting())
+    assert [key for key in IMPLY_NO_NEW_PRIVILEGES if values(text, key)] == []
+    # its group is none a user namespace knows, and its queue lies in /var
+    assert [key for key in ("PrivateUsers", "CapabilityBoundingSet", "UMask") if values(text, key)] == ["UMask"]
+    assert (values(text, "ProtectSystem"), values(text, "User")) == (["full"], ["pvectl"])
+
+
+def test_what_a_silent_job_prints_goes_nowhere() -> None:
+    assert values(systemd.service(job(talks=False), setting()), "StandardOutput") == ["null"]
+    assert values(systemd.service(job(), setting()), "StandardOutput") == []
+
+
 def test_packets_are_filtered_only_where_every_host_is_an_address() -> None:
     by_address = systemd.service(job(), setting(addresses=("10.0.0.1", "fd00::1")))
     assert (values(by_address, "IPAddressDeny"), values(by_address, "IPAddressAllow")) == (["any"], ["10.0.0.1 fd00::1"])
@@ -91,19 +125,25 @@ def test_two_jobs_have_units_of_their_own_and_one_user() -> None:
     ]
 
 
-def _unit(folder: Path, shape: str) -> Path:
+def _unit(folder: Path, shape: str, **needs: Any) -> Path:
     # verify wants the program to be there
     here = EVERY_SHAPE[shape]
     words = ("/bin/true", *here.program[1:])
-    text = systemd.service(job(), setting(program=words, cluster=here.cluster, addresses=here.addresses))
+    text = systemd.service(job(**needs), setting(program=words, cluster=here.cluster, addresses=here.addresses))
     (folder / "pvectl-idle-check.service").write_text(text)
     (folder / "pvectl-idle-check.timer").write_text(systemd.timer(job()))
     return folder / "pvectl-idle-check.service"
 
 
-@pytest.mark.parametrize("shape", EVERY_SHAPE)
-def test_systemd_understands_every_line(tmp_path: Path, shape: str) -> None:
-    unit = _unit(tmp_path, shape)
+@pytest.mark.parametrize(
+    ("shape", "needs"),
+    [
+        *((shape, {}) for shape in EVERY_SHAPE),
+        ("hosts by address", {**ASKS_FOR_MORE, "addresses": ("10.0.0.9", "localhost"), "mails": True, "talks": False}),
+    ],
+)
+def test_systemd_understands_every_line(tmp_path: Path, shape: str, needs: dict[str, Any]) -> None:
+    unit = _unit(tmp_path, shape, **needs)
     ended = subprocess.run(
         [needed("systemd-analyze"), "verify", "--man=no", str(unit), str(unit.with_suffix(".timer"))],
         capture_output=True,
