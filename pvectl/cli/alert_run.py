@@ -22,7 +22,7 @@ from pvectl.core.alerts.observing import state_lost, unreachable, watched
 from pvectl.core.alerts.outbox import State, broken, enqueued, kept, standing
 from pvectl.core.alerts.step import step
 from pvectl.core.monitor.monitored import MonitorView
-from pvectl.errors import CannotWrite, ConfigError, PvectlError
+from pvectl.errors import CannotWrite, ConfigError, ExitCode, PvectlError
 
 if TYPE_CHECKING:
     from pvectl.cli.context import Run
@@ -45,6 +45,13 @@ _UNKEPT_FOR = timedelta(hours=4)
 _OWN_MEMORY = {"seen": "alert-monitor"}
 """What the monitor has seen is kept apart, so that somebody who runs `pvectl monitor` by hand takes no failed task away; what is costly to
 ask for is shared."""
+
+
+class Bug(PvectlError):
+    """Something that must not happen happened while pvectl looked."""
+
+    exit_code = ExitCode.BUG
+    kind = "bug"
 
 
 class Ran(Struct, frozen=True, kw_only=True):
@@ -186,11 +193,18 @@ class _Look:
             before = monitor_run.remembered(self._store, _OWN_MEMORY)
             seen, after = monitor_run.looked_once(run, before, delivery=standing(self._alerts.rows()))
         except PvectlError as error:
-            self._error = error
-            view = MonitorView(taken_at=run.clock.now(), cluster=run.cluster)
-            return unreachable(view, error.message)
+            return self._blind(error)
+        except Exception as error:  # noqa: BLE001 - a bug in looking must not keep anybody from hearing what waits, and of the bug
+            import traceback
+
+            run.say(traceback.format_exc())
+            return self._blind(Bug(f"a bug in pvectl keeps it from looking: {type(error).__name__}", hint="pvectl monitor shows it"))
         self._before, self._after = before, after
         return seen.evaluation
+
+    def _blind(self, error: PvectlError) -> Evaluation:
+        self._error = error
+        return unreachable(MonitorView(taken_at=self._run.clock.now(), cluster=self._run.cluster), error.message)
 
     def _written(self, evaluation: Evaluation) -> tuple[Records, tuple[Notification, ...], tuple[Explanation, ...]]:
         """The one transaction: what is known, who is to be told, and how far the monitor has read."""

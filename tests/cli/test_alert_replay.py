@@ -108,7 +108,8 @@ def test_the_rules_in_force_would_have_sent_what_was_sent(night: Night) -> None:
 
 
 def test_other_rules_are_told_by_what_they_change(night: Night) -> None:
-    text = "alert:\n  rules: [{checks: storage.*, for: 10m, keep_firing_for: 0}]\n  tz: America/New_York\n  keep_firing_for: 5m\n  " + RECEIVERS
+    text = "alert:\n  rules: [{checks: storage.*, for: 10m, keep_firing_for: 0}]\n  tz: America/New_York\n"
+    text += "  keep_firing_for: 5m\n  " + RECEIVERS
     ended = night.pvectl("alert", "replay", "--rules", rules(night, text), "--since", "2026-11-22")
     assert ended.out.splitlines() == [
         "since 2026-11-21 18:00 EST, by these rules, from 18 runs:",
@@ -160,7 +161,8 @@ def test_rules_without_receivers_go_to_those_of_the_configuration(night: Night) 
 
 @pytest.mark.slow
 def test_a_template_words_the_messages_of_its_rule(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = RECEIVERS + KEEP + "templates: {terse: {subject: 'TERSE {{ object }}'}}\nrules: [{checks: node.*, template: terse}, {receivers: []}]\n"
+    text = RECEIVERS + KEEP + "templates: {terse: {subject: 'TERSE {{ object }}'}}\n"
+    text += "rules: [{checks: node.*, template: terse}, {receivers: []}]\n"
     ended = night.pvectl("alert", "replay", "--rules", rules(night, text), "-o", "json")
     assert [(row["template"], row["subject"]) for row in ended.json["data"]["messages"]] == [("terse", "TERSE node/pve2")] * 2
     monkeypatch.setattr(alert_replay, "_WORDED", 1)

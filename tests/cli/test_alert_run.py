@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_mock import MockerFixture
 
 from tests.notify.listening import Act, Listener, answering, listening
 from tests.support.commands import Ended
@@ -274,3 +275,11 @@ def test_a_run_by_hand_leaves_the_receivers_of_the_service_to_the_service(stage:
     stage.home.env["CREDENTIALS_DIRECTORY"] = str(folder)
     assert stage.pvectl("alert", "run").code == 0
     assert [heard.target for heard in hook.requests] == ["/hook", "/chat"]
+
+
+def test_a_bug_in_looking_is_told_like_a_cluster_that_does_not_answer(stage: Stage, hook: Listener, mocker: MockerFixture) -> None:
+    mocker.patch("pvectl.cli.monitor_run.looked_once", side_effect=ZeroDivisionError)
+    ended = stage.pvectl("alert", "run")
+    assert ended.code == 70
+    assert "ZeroDivisionError" in ended.err
+    assert [subject for _, subject in told(hook) if "a bug in pvectl keeps it from looking" in subject] != []

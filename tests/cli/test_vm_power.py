@@ -101,6 +101,31 @@ def test_guests_start_from_the_lowest_order_up(tmp_path: Path) -> None:
         assert (again["verdict"], again["reason"]) == ("keep", "already-running")
 
 
+def test_s29_a_pause_never_lasts_longer_than_the_run_may(tmp_path: Path) -> None:
+    changed = {200: {"startup": "order=1,up=99999999999"}}
+    with Stage(tmp_path, {**SCENARIO, "guests": [{**one, **changed.get(one["vmid"], {})} for one in SCENARIO["guests"]]}) as stage:
+        began = stage.now
+        ended = stage.pvectl("vm", "start", "200", "201", "--yes", "--deadline", "60s", "-o", "json")
+        assert ended.code == 0, ended.err
+        assert (asked(stage), stage.now - began < 120) == ([(200, "start"), (201, "start")], True)
+
+
+def test_after_a_guest_with_an_up_in_its_startup_line_the_next_one_waits(tmp_path: Path) -> None:
+    changed = {200: {"startup": "order=1,up=30"}, 201: {"startup": "order=2,up=3600", "start_error": "no space left on device"}}
+    with Stage(tmp_path, {**SCENARIO, "guests": [{**one, **changed.get(one["vmid"], {})} for one in SCENARIO["guests"]]}) as stage:
+        shown = stage.pvectl("vm", "start", "200:210", "--dry-run", "--deadline", "9m")
+        assert "started, and the next one 30s later" in shown.out
+        began = stage.now
+        ended = stage.pvectl("vm", "start", "200:210", "--yes", "-o", "json")
+        assert {row["vmid"]: row["status"] for row in ended.json["data"]} == {200: "done", 201: "failed", 202: "skipped"}
+        first, second = (record.at - began for record in stage.server.writes())
+        assert first < 1
+        assert 32 <= second < 40
+        stage.cluster.change_guest(201, start_error=None)
+        assert stage.pvectl("vm", "start", "201", "--yes").code == 0
+        assert stage.now - began < 300
+
+
 def test_a_start_that_fails_is_told_in_pves_own_words(tmp_path: Path) -> None:
     with Stage(tmp_path, SCENARIO) as stage:
         stage.cluster.change_guest(200, start_error="no space left on device")

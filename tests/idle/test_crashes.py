@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 import shutil
 import signal
 import sqlite3
@@ -19,12 +18,13 @@ from pvectl.errors import ExitCode
 from pvectl.sim.record import Record
 from tests.idle.days import IDLE, INTERVAL, about_to_act, idle_check
 from tests.support.stages import Stage
+from tests.support.traced import Point, calls
 
 SPEED = 12.0
 CHANGES = "openat,write,pwrite64,fsync,fdatasync,ftruncate,fallocate,unlink,unlinkat,rename,renameat2,link,mkdir,fchmod,flock"
 QUICK: dict[str, Any] = {**IDLE, "guests": [{**guest, "shutdown_s": 0.1} for guest in IDLE["guests"]]}
 EACH_PAGE = os.environ.get("PVECTL_EACH_PAGE")
-"""Set: at every single call. Else, of the writes of pages that stand between two other calls, each fourth, and fewer with an error."""
+"""Set: at every single call. Else at each eighth write of a page and each second other call, and at fewer with an error."""
 STRACE = shutil.which("strace")
 
 pytestmark = [
@@ -45,7 +45,7 @@ def _under_strace(stage: Stage, *options: str) -> int:
     stage.cluster.clock.set_speed(SPEED)
     try:
         watched = [word for path in _paths(stage) for word in ("-P", path)]
-        command = [STRACE, "-f", "--seccomp-bpf", "-qq", *watched, *options, *stage.command("idle-check", speed=SPEED)]
+        command = [STRACE, "-f", "-qq", *watched, *options, *stage.command("idle-check", speed=SPEED)]
         ended = subprocess.run(command, env=stage.home.env, cwd=stage.folder, capture_output=True, text=True, timeout=60, check=False)
         assert "Traceback" not in ended.stderr, ended.stderr
         return ended.returncode
@@ -53,29 +53,30 @@ def _under_strace(stage: Stage, *options: str) -> int:
         stage.cluster.clock.set_speed(0)
 
 
-def _calls(tmp_path: Path, keep: Path) -> list[str]:
-    """The names of such calls the run makes, in their order."""
+def _calls(tmp_path: Path, keep: Path) -> list[Point]:
+    """Such calls the run makes, in their order."""
     folder = tmp_path / "counted"
     folder.mkdir()
     with about_to_act(folder, QUICK, keep=keep) as stage:
         trace = folder / "trace"
         assert _under_strace(stage, "-e", f"trace={CHANGES}", "-o", str(trace)) == 0
         assert len(stage.power_offs()) == 1
-        return re.findall(r"^\d+ +(\w+)\(", trace.read_text(), re.MULTILINE)
+        return calls(trace)
 
 
-def _sample(calls: list[str], step: int, others: int = 1) -> list[int]:
-    """Numbers of the calls to try: each `others`-th that is no writing of a page, and each `step`-th of those."""
-    pages = [number for number, name in enumerate(calls, 1) if name == "pwrite64"]
-    rest = [number for number, name in enumerate(calls, 1) if name != "pwrite64"]
-    return list(range(1, len(calls) + 1)) if EACH_PAGE else sorted({*pages[::step], *rest[::others]})
+def _sample(points: list[Point], step: int, others: int = 1) -> list[Point]:
+    """The calls to try: each `others`-th that is no writing of a page, and each `step`-th of those."""
+    pages = [point for point in points if point.call == "pwrite64"]
+    rest = [point for point in points if point.call != "pwrite64"]
+    return points if EACH_PAGE else sorted({*pages[::step], *rest[::others]}, key=points.index)
 
 
 def _posts(stage: Stage) -> list[str]:
     """What was asked for, as the subjects the audit trail names."""
     posts = []
     for record in stage.server.writes():
-        parts = record.path.split("/")
+        # as long as nobody has read its body a request stands there as it came
+        parts = record.path.removeprefix("/api2/json").split("/")
         posts.append(f"shutdown guest/{parts[4]}" if record.path.endswith("/shutdown") else f"power-off node/{parts[2]}")
     return posts
 
@@ -116,26 +117,32 @@ def _judge(stage: Stage, where: str) -> None:
 def _each(tmp_path: Path, inject: str, step: int, others: int = 1, only: slice = slice(None)) -> None:
     keep = tmp_path / "kept"
     keep.mkdir()
-    calls = _calls(tmp_path, keep)
-    assert {"pwrite64", "fdatasync", "ftruncate", "openat", "flock"} <= set(calls)
-    for point in _sample(calls, step, others)[only]:
-        folder = tmp_path / str(point)
+    found = _calls(tmp_path, keep)
+    assert {"pwrite64", "fdatasync", "ftruncate", "openat", "flock"} <= {point.call for point in found}
+    sample = _sample(found, step, others)[only]
+    struck = 0
+    for point in sample:
+        folder = tmp_path / f"{point.call}-{point.number}"
         folder.mkdir()
         with about_to_act(folder, QUICK, keep=keep) as stage:
-            how = f"inject={CHANGES}:{inject.format(point)}"
-            code = _under_strace(stage, "-e", f"trace={CHANGES}", "-e", how, "-o", "/dev/null")
-            where = f"{how} ({calls[point - 1]}, of {len(calls)}, ended with {code})"
-            if "KILL" not in inject:
+            how = point.inject(inject, on=inject == NO_SPACE)
+            trace = folder / "trace"
+            code = _under_strace(stage, "-e", f"trace={CHANGES}", "-e", how, "-o", str(trace))
+            struck += code == -signal.SIGKILL or "(INJECTED)" in trace.read_text()
+            where = f"{how} (of {len(found)}, ended with {code})"
+            if inject != KILLED:
                 assert code in _TYPED, where
             _judge(stage, where)
         shutil.rmtree(folder)
+    # how often a run writes is never quite the same, so that the last points may not be reached
+    assert struck >= 0.8 * len(sample), (struck, len(sample))
 
 
 _TYPED = (ExitCode.OK, ExitCode.FAILED, ExitCode.UNKNOWN_OUTCOME, ExitCode.BAD_STATE, ExitCode.CANNOT_WRITE, ExitCode.TRY_LATER)
 
-KILLED = "signal=KILL:when={}"
-NO_SPACE = "error=ENOSPC:when={}+"
-BAD_DISK = "error=EIO:when={}"
+KILLED = "signal=KILL"
+NO_SPACE = "error=ENOSPC"
+BAD_DISK = "error=EIO"
 
 
 def test_s30_a_run_that_is_killed_leaves_everything_in_order(tmp_path: Path) -> None:
@@ -145,14 +152,14 @@ def test_s30_a_run_that_is_killed_leaves_everything_in_order(tmp_path: Path) -> 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(4))
 def test_s30_a_run_that_is_killed_anywhere_leaves_everything_in_order(tmp_path: Path, part: int) -> None:
-    _each(tmp_path, KILLED, 4, only=slice(part, None, 4))
+    _each(tmp_path, KILLED, 8, 2, only=slice(part, None, 4))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("inject", [NO_SPACE, BAD_DISK], ids=["no space from then on", "one bad write"])
 @pytest.mark.parametrize("part", range(2))
 def test_s24_a_run_that_cannot_write_does_nothing_it_has_not_written_down(tmp_path: Path, inject: str, part: int) -> None:
-    _each(tmp_path, inject, 10, 3, only=slice(part, None, 2))
+    _each(tmp_path, inject, 20, 6, only=slice(part, None, 2))
 
 
 @pytest.mark.slow
