@@ -14,7 +14,7 @@ from pvectl.act.ledger import Asked, Ledger, Progress, as_wanted
 from pvectl.act.tags import retag
 from pvectl.act.waiting import POLL_S, look
 from pvectl.core import ending
-from pvectl.core.plan import Action, Outcome, Plan, SetTags
+from pvectl.core.plan import Action, Outcome, OutcomeStatus, Plan, SetTags, Start
 from pvectl.errors import PvectlError
 from pvectl.pve.parallel import Shared
 
@@ -40,13 +40,15 @@ def carry_out(  # noqa: PLR0913 - the one door to every change
     at_once: int | None = None,
     go_on: bool = False,
     needed: NeededTag | None = None,
+    running_since: float | None = None,
 ) -> tuple[Outcome, ...]:
     """One outcome for each action of the plan, in its order; what happens to one guest leaves the others' turn alone.
 
     `wait=False` returns once PVE has accepted the requests. `parallel` bounds the requests at a time, `at_once` the guests that shut down
     or start at a time. `stages` are the plan's actions in their order: a stage begins when every guest of the one before is where it was to
     be, or, with `go_on`, has an outcome at all; without `wait` they only say in which order PVE is asked. Without `needed`, tags do not
-    matter. With a `diary` each request's intent is on disk before it leaves, and holds are looked up right before it.
+    matter; with `running_since`, a reading of the clock that never steps, a guest that began after it is left alone. With a `diary` each
+    request's intent is on disk before it leaves, and holds are looked up right before it.
 
     Ctrl-C ends the waiting: what is under way then is `started`, what was not asked for yet is `skipped`, and PVE's tasks are left alone;
     `interrupted` tells. `progress` gets each outcome once, as it comes.
@@ -60,9 +62,14 @@ def carry_out(  # noqa: PLR0913 - the one door to every change
         if dry_run:
             ledger.rehearse()
         else:
-            door = doorway(ledger, client, clock, needed)
+            door = doorway(ledger, client, clock, needed, running_since)
+            pause = 0
             for stage in _in_stages(plan.actions, stages):
+                if pause and ledger.is_open:
+                    # what is asked for after that ends by the run's own deadline
+                    clock.sleep(min(pause, client.time_left()))
                 carry_stage(ledger, stage, door, crew)
+                pause = _pause_after(ledger, stage)
                 if wait and not go_on and not all(index in ledger.ended and as_wanted(ledger.ended[index]) for index in stage):
                     ledger.close(_STAGE_NOT_OFF)
     except KeyboardInterrupt:
@@ -112,6 +119,12 @@ def carry_stage(ledger: Ledger, stage: Sequence[int], door: Doorway, crew: Crew,
             looks += 1
 
 
+def _pause_after(ledger: Ledger, stage: Sequence[int]) -> int:
+    """The seconds that the guests of a stage get before the next one begins; one that did not start needs none."""
+    outcomes = [ledger.ended[index] for index in stage if index in ledger.ended]
+    return max((one.action.pause for one in outcomes if isinstance(one.action, Start) and one.status is OutcomeStatus.DONE), default=0)
+
+
 def _ask(ledger: Ledger, turn: Sequence[int], door: Doorway, crew: Crew) -> list[int]:
     """Begin with these actions; gives those whose requests were kept back, as what was seen had become too old."""
     for answer in crew.client.in_parallel([partial(begin, ledger, index, door) for index in turn], workers=crew.parallel):
@@ -123,12 +136,12 @@ def _ask(ledger: Ledger, turn: Sequence[int], door: Doorway, crew: Crew) -> list
     return [index for index in turn if index not in ledger.ended and index not in ledger.asked and index not in ledger.sent]
 
 
-def doorway(ledger: Ledger, client: ProxmoxClient, clock: Clock, needed: NeededTag | None) -> Doorway:
+def doorway(ledger: Ledger, client: ProxmoxClient, clock: Clock, needed: NeededTag | None, running_since: float | None = None) -> Doorway:
     retags = any(isinstance(action, SetTags) for action in ledger.actions)
     case_sensitive = client.cluster_options().tags_case_sensitive if retags else False
     raw_tags = Shared(lambda: {guest.vmid: guest.tags for guest in client.guests()})
     edit = partial(retag, client=client, clock=clock, raw_tags=raw_tags, case_sensitive=case_sensitive)
-    return Doorway(client=client, clock=clock, retag=edit, needed=needed)
+    return Doorway(client=client, clock=clock, retag=edit, needed=needed, running_since=running_since)
 
 
 def _in_stages(actions: Sequence[Action], stages: Sequence[Sequence[Action]] | None) -> list[list[int]]:

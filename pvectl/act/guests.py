@@ -44,12 +44,13 @@ class NeededTag(Struct, frozen=True, kw_only=True):
 
 
 class Doorway(Struct, frozen=True, kw_only=True):
-    """What every request of one run goes through."""
+    """What every request of one run goes through; `running_since`: a guest that began after this reading of the clock is left alone."""
 
     client: ProxmoxClient
     clock: Clock
     retag: Retag
     needed: NeededTag | None = None
+    running_since: float | None = None
 
 
 def begin(ledger: Ledger, index: int, door: Doorway) -> None:
@@ -94,7 +95,7 @@ def _ask(ledger: Ledger, index: int, action: Shutdown | Start, door: Doorway) ->
     client = door.client
     now = client.guest_now(action.guest)
     refuse_another(action.guest, now.name)
-    reason = _reason_to_skip(action, now, door.needed)
+    reason = _reason_to_skip(action, now, door.needed) or _began_since(now, door)
     if reason is not None:
         ledger.settle(index, Outcome(action=action, status=OutcomeStatus.SKIPPED, error=reason[1], kind=reason[0].value))
         return
@@ -133,6 +134,18 @@ def _reason_to_skip(action: Shutdown | Start, now: GuestNow, needed: NeededTag |
         return kept[1:]
     if needed is not None and not needed.is_on(now.tags):
         return Reason.NOT_TAGGED, f"it does not carry the tag {needed.tag} any more, and without it nobody shuts it down"
+    return None
+
+
+def _began_since(now: GuestNow, door: Doorway) -> tuple[Reason, str] | None:
+    """Why a guest is no longer the one that was looked at: somebody has stopped and started it again since."""
+    if door.running_since is None:
+        return None
+    if now.uptime is None:
+        return Reason.START_UNKNOWN, "when it was started is not known, so it may have been started again since it was looked at"
+    # uptimes are whole seconds, rounded down: one that began within the second before the look is left alone as well
+    if now.uptime < door.clock.boottime() - door.running_since:
+        return Reason.RESTARTED, f"it was started {now.uptime} s ago, after it was looked at, so somebody wants it on"
     return None
 
 

@@ -10,6 +10,7 @@ from msgspec import Struct
 from pvectl.cli.diary import StoredDiary
 from pvectl.cli.layout import Column, Table
 from pvectl.cli.output import Problem, Report
+from pvectl.cli.patience import LOOK_S
 from pvectl.cli.words import span
 from pvectl.core.model import ClusterView, Guest
 from pvectl.core.plan import Action, Decision, Outcome, OutcomeStatus, Plan, PowerOutcome, Reason, Verdict
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from pvectl.pve.client import ProxmoxClient
 
 PARALLEL = 8
-_TALK_S = 120
 """Seconds for everything but the waiting: looks, and the requests for a long selection."""
 
 _SEVERAL = 2
@@ -105,7 +105,7 @@ def carry_through(
             if bar is not None:
                 bar.advance(bar.task_ids[0])
 
-        run.take_time(_TALK_S + _longest(plan, consent.at_once))
+        run.take_time(LOOK_S + _longest(plan, consent.at_once))
         outcomes = act.carry_out(
             plan,
             client,
@@ -132,7 +132,8 @@ def _longest(plan: Plan, at_once: int | None) -> int:
     from pvectl import act
 
     waits = [[act.longest_wait(getattr(action, "timeout", 0)) for action in stage] for stage in _stages(plan) or [list(plan.actions)]]
-    return sum(max(stage) * -(-len(stage) // (at_once or len(stage))) for stage in waits if stage)
+    pauses = sum(getattr(action, "pause", 0) for action in plan.actions)
+    return pauses + sum(max(stage) * -(-len(stage) // (at_once or len(stage))) for stage in waits if stage)
 
 
 def _diary(run: Run, plan: Plan, wording: Wording) -> StoredDiary:

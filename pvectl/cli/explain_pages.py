@@ -93,10 +93,9 @@ def _replays(kept: Payload | None) -> bool | None:
         case KeptStep() | KeptTurns():
             return kept.replayed()
         case Kept(case=case):
-            again = (idle.handed_over if kept.handed_over else idle.step)(
-                case.record, case.evidence, case.policy, case.now, case.others
-            ).decision
-            return _unworded(again) == _unworded(kept.alone or kept.decision)
+            facts = (case.record, case.evidence, case.policy, case.now, case.others)
+            again = idle.handed_over(*facts, spared=kept.spared) if kept.handed_over else idle.step(*facts)
+            return _unworded(again.decision) == _unworded(kept.alone or kept.decision)
         case KeptLook(case=case):
             assert case.record is not None
             ours = frozenset(kept.ours)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import getpass
-import re
-import socket
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from pvectl.cli.layout import Column, Table
 from pvectl.cli.output import Report
+from pvectl.cli.placing import end_of, who
 from pvectl.cli.words import moment, span
 from pvectl.core.hold import Hold
 from pvectl.core.text import clean
 from pvectl.errors import PvectlError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from pvectl.cli.context import Run
     from pvectl.core.model import ClusterView
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
 _USUAL_S = 8 * 3600
 _LONGEST = timedelta(days=7)
 _REASON_LENGTH = 200
-_CLOCK_TIME = re.compile(r"(?:(?P<day>\d{4}-\d{2}-\d{2})[ T])?(?P<hour>\d{1,2}):(?P<minute>\d{2})\Z")
 
 
 class HoldRow(Struct, frozen=True, kw_only=True):
@@ -54,7 +51,7 @@ def added(run: Run, word: str, *, reason: str, until: str | None, for_: str | No
     end = _end(until, for_, now)
     subject, remark = _subject(run, word)
     store = run.store("hold")
-    hold = Hold(id=store.new_id(), subject=subject, until=end, reason=clean(reason).strip(), who=_who(run.env), made_at=now)
+    hold = Hold(id=store.new_id(), subject=subject, until=end, reason=clean(reason).strip(), who=who(run.env), made_at=now)
     store.add_hold(hold)
     remark = (*remark, *_nobody_looks_here(run, store))
     row = _row(hold, now)
@@ -93,36 +90,10 @@ def removed(run: Run, word: str) -> Report:
 
 
 def _end(until: str | None, for_: str | None, now: datetime) -> datetime:
-    from pvectl.cli.options import duration
-
-    if until is not None and for_ is not None:
-        raise UsageError("--until and --for: give one of the two")
-    seconds = _USUAL_S if for_ is None else duration("--for", for_, at_least=60)
-    end = now + timedelta(seconds=seconds) if until is None else _clock_time(until, now)
+    end = end_of(until, for_, now, usual_s=_USUAL_S)
     if end > now + _LONGEST:
         hint = "holds end by themselves so that none is forgotten; for longer, take the node out of idle_check.nodes"
         raise UsageError("a hold lasts 7 days at most", hint=hint)
-    return end.astimezone(UTC)
-
-
-def _clock_time(text: str, now: datetime) -> datetime:
-    """The next moment at which clocks here show this; a day may be given."""
-    wrong = UsageError(f"--until: expected a time like 18:00 or '2026-12-24 18:00', got '{clean(text)}'", hint="--for 2h counts from now")
-    found = _CLOCK_TIME.match(text.strip())
-    if found is None:
-        raise wrong
-    here = now.astimezone()
-    try:
-        day = datetime.strptime(found["day"], "%Y-%m-%d").date() if found["day"] else here.date()  # noqa: DTZ007 - the zone follows
-        # without a zone: astimezone takes that of this machine on that very day, so summer time counts
-        end = datetime(day.year, day.month, day.day, int(found["hour"]), int(found["minute"])).astimezone()
-    except ValueError:
-        raise wrong from None
-    if end <= now and not found["day"]:
-        tomorrow = day + timedelta(days=1)
-        end = datetime(tomorrow.year, tomorrow.month, tomorrow.day, end.hour, end.minute).astimezone()
-    if end <= now:
-        raise UsageError(f"--until: {clean(text)} is over already")
     return end
 
 
@@ -141,7 +112,7 @@ def _subject(run: Run, word: str) -> tuple[str, tuple[str, ...]]:
 
 def _nobody_looks_here(run: Run, store: Store) -> tuple[str, ...]:
     """A hold counts for the jobs that keep their state where it is kept; of the first one somebody may be at the wrong machine, or user."""
-    from pvectl.cli.idle_run import LAST
+    from pvectl.cli.idle_memory import LAST
     from pvectl.cli.kept import LastDecision
     from pvectl.cli.schedule_books import LEDGERS
     from pvectl.core.schedules.ledger import Ledger
@@ -169,15 +140,6 @@ def _must_exist(view: ClusterView, subject: str, word: str) -> None:
     if namesakes:
         hint = f"guest {', '.join(guest.label for guest in namesakes)}: name it by its vmid"
     raise UsageError(f"there is no node '{clean(word)}'; nothing is held", hint=hint)
-
-
-def _who(env: Mapping[str, str]) -> str:
-    """Who placed it, also behind sudo."""
-    try:
-        user = env.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):
-        user = "unknown"
-    return clean(f"{user}@{socket.gethostname()}")
 
 
 def named(subject: str) -> str:

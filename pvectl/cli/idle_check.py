@@ -28,6 +28,12 @@ def idle_check(
 
     A timer runs it every few minutes. Any doubt keeps a node on, and the decision says why; pvectl hold keeps one on by hand.
     """
-    from pvectl.cli import idle_pages, idle_run
+    from pvectl.cli import announcing, idle_pages, idle_run
 
-    return idle_pages.report(run, idle_run.check(run, tuple(nodes or ()), dry_run=dry_run), explain=explain)
+    checked = idle_run.check(run, tuple(nodes or ()), dry_run=dry_run)
+    remarks: tuple[str, ...] = ()
+    if not (checked.rehearsal or checked.disabled or checked.interrupted):
+        # a receiver that is slow must not keep the next run waiting
+        run.give_back("write")
+        remarks = announcing.send_announced(run)
+    return idle_pages.report(run, checked, explain=explain, remarks=remarks)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from pvectl.cli.changes import code_of
+from pvectl.cli.idle_words import story_of
 from pvectl.cli.layout import Column, Table, Terminal, folded, paint, text_of
 from pvectl.cli.output import Problem, Report
 from pvectl.cli.words import here, moment, span
 from pvectl.core import idle
-from pvectl.core.plan import Outcome, OutcomeStatus, PowerOutcome, Reason, Verdict
+from pvectl.core.plan import Outcome, OutcomeStatus, Reason, Verdict
 from pvectl.core.text import clean
 from pvectl.errors import ExitCode, most_telling
 
@@ -62,7 +63,7 @@ class BlockerRow(Struct, frozen=True, kw_only=True):
     until: datetime | None = None
 
 
-def report(run: Run, checked: Checked, *, explain: bool) -> Report:
+def report(run: Run, checked: Checked, *, explain: bool, remarks: tuple[str, ...] = ()) -> Report:
     """One row for each node that was asked about; what failed or could not be seen makes the exit code."""
     if checked.disabled:
         text = "idle_check is switched off (enabled: false), so nothing was looked at"
@@ -78,7 +79,7 @@ def report(run: Run, checked: Checked, *, explain: bool) -> Report:
         message = f"what was done could not be remembered, and the next run will find out by looking: {checked.unkept.message}"
         problems = (*problems, Problem(code=checked.unkept.kind, message=message, hint=checked.unkept.hint, subject=checked.unkept.subject))
         exit_code = ExitCode.FAILED if exit_code is ExitCode.OK else exit_code
-    if any(decided.outcome and decided.outcome.kind == "interrupted" for decided in checked.decided):
+    if checked.interrupted:
         run.was_interrupted = True
         exit_code = exit_code if exit_code is ExitCode.UNKNOWN_OUTCOME else run.interrupted_by
     now = run.clock.now()
@@ -90,6 +91,7 @@ def report(run: Run, checked: Checked, *, explain: bool) -> Report:
         complete=ExitCode.BLIND not in codes,
         cluster=run.cluster,
         problems=problems,
+        remarks=remarks,
         news=exit_code is not ExitCode.OK or any(decided.decision.verdict is Verdict.ACT for decided in checked.decided),
     )
 
@@ -197,33 +199,11 @@ def _result(decided: Decided, *, rehearsal: bool) -> str:
 def _why(decided: Decided, now: datetime) -> str:
     """The decision in the reader's own time zone, and the end of the story where there is one."""
     sentence = _sentence(decided.decision, now)
-    return sentence if decided.outcome is None else _what_came_of(decided.outcome)
+    return sentence if decided.outcome is None else story_of(decided.outcome)
 
 
 def _sentence(decision: NodeDecision, now: datetime) -> str:
     return here(idle.told(decision, at=lambda when: moment(when, now)), now)
-
-
-_GUESTS = {
-    OutcomeStatus.DONE: "off",
-    OutcomeStatus.STARTED: "still shutting down",
-    OutcomeStatus.SKIPPED: "left alone",
-    OutcomeStatus.TIMED_OUT: "not off in time",
-}
-
-
-def _what_came_of(outcome: PowerOutcome) -> str:
-    went = [f"{one.action.guest.label} {_GUESTS.get(one.status, one.status.value)}" for one in outcome.guests]
-    story = f"{', '.join(went)}; " if went else ""
-    match outcome.status:
-        case OutcomeStatus.DONE if outcome.unconfirmed:
-            return f"{story}powered off, and out of reach since: no other node was there to see it"
-        case OutcomeStatus.DONE:
-            return f"{story}powered off, and seen off after {span(outcome.took)}"
-        case OutcomeStatus.STARTED if outcome.error is None:
-            return f"{story}told to power off: pvectl runs on this node, so the next run will see what came of it"
-        case _:
-            return f"{story}{outcome.error or outcome.status.value}"
 
 
 def _pages(run: Run, checked: Checked, now: datetime) -> str:

@@ -32,13 +32,14 @@ class Case(Struct, frozen=True, kw_only=True):
 class Kept(Struct, frozen=True, kw_only=True, tag="decision", tag_field="kept"):
     """What the audit trail holds of a decision. `alone` is how it fell before the other nodes had their say, where that was otherwise.
 
-    `handed_over`: a schedule wanted the node off, which stands for the grace period and the notice.
+    `handed_over`: a schedule wanted the node off, which stands for the grace period and the notice; `spared` are guests it left alone.
     """
 
     case: Case
     decision: NodeDecision
     alone: NodeDecision | None = None
     handed_over: bool = False
+    spared: tuple[int, ...] = ()
 
 
 class LastDecision(Struct, frozen=True, kw_only=True):

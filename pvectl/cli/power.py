@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from pvectl.cli.changes import Consent, Wording, carry_through
 from pvectl.cli.diary import in_words
 from pvectl.cli.options import duration
+from pvectl.cli.patience import LOOK_S
 from pvectl.cli.selection import to_change
 from pvectl.config.durations import show_duration
-from pvectl.core import order, shutdown
+from pvectl.core import shutdown
 from pvectl.core import start as core_start
 from pvectl.core.hold import holding
 from pvectl.core.model import Guest
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from pvectl.pve.client import GuestConfig
 
 _USUAL_S = 120
-_TALK_S = 120
 
 
 class Wish(Struct, frozen=True, kw_only=True):
@@ -45,7 +44,7 @@ class Wish(Struct, frozen=True, kw_only=True):
 def shut_down(run: Run, wish: Wish, consent: Consent, *, force_stop: bool) -> Report:
     """Ask guests to shut down, stage by stage, and tell what came of each."""
     seconds = wish.seconds
-    client = run.client(read_only=consent.dry_run, deadline=_TALK_S)
+    client = run.client(read_only=consent.dry_run, deadline=LOOK_S)
 
     def plan() -> tuple[ClusterView, Plan]:
         from pvectl import observe
@@ -78,7 +77,7 @@ def shut_down(run: Run, wish: Wish, consent: Consent, *, force_stop: bool) -> Re
 def start(run: Run, wish: Wish, consent: Consent) -> Report:
     """Start guests, stage by stage, and tell what came of each."""
     seconds = wish.seconds
-    client = run.client(read_only=consent.dry_run, deadline=_TALK_S)
+    client = run.client(read_only=consent.dry_run, deadline=LOOK_S)
 
     def plan() -> tuple[ClusterView, Plan]:
         from pvectl import observe
@@ -87,15 +86,14 @@ def start(run: Run, wish: Wish, consent: Consent) -> Report:
         planned = core_start.plan(found.guests, excluded=found.excluded, timeout=seconds, now=run.clock.now())
         if wish.order != "none":
             guests = [action.guest for action in planned.actions]
-            lines = observe.startup_lines(observe.configurations(client, guests))
-            planned = replace(planned, stages=order.starts((guest.vmid for guest in guests), lines))
+            planned = core_start.in_order(planned, observe.startup_lines(observe.configurations(client, guests)))
         return view, planned
 
     wording = Wording(
         question="Start {guests}?",
         progress="starting",
         event="guest.start",
-        planned=lambda action: f"start, and wait {show_duration(_timeout(action))} for it",
+        planned=lambda action: f"start, and wait {show_duration(_timeout(action))} for it" + _pause(action),
         done="running",
         rehearsed="would start",
         staged=True,
@@ -105,6 +103,10 @@ def start(run: Run, wish: Wish, consent: Consent) -> Report:
 
 def _timeout(action: Action) -> int:
     return action.timeout if isinstance(action, Shutdown | Start) else 0
+
+
+def _pause(action: Action) -> str:
+    return f"; the next one {show_duration(action.pause)} later" if isinstance(action, Start) and action.pause else ""
 
 
 def _held(run: Run, guests: Sequence[Guest]) -> dict[int, str]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from pvectl.cli.announcing import Notice, announce
 from pvectl.cli.diary import StoredDiary
+from pvectl.cli.idle_notices import of_state
 from pvectl.cli.kept import KeptStep, KeptTurns, slim
+from pvectl.cli.schedule_notices import of_changes
 from pvectl.cli.schedule_told import Told, told_of
 from pvectl.core.plan import OutcomeStatus, Reason, Verdict
 from pvectl.core.schedules import ledger as ledgers
@@ -44,6 +47,9 @@ class Books:
         self.store: Store = _when_free(run) if keeps else run.store("read")
         self.set_aside = self.store.set_aside
         self.ledgers = dict(self.store.recall_all(kind, Ledger))
+        if self.set_aside is not None and keeps:
+            with self.store.transaction():
+                self.announce(of_state(self.set_aside))
 
     def put_away(self, job: ScheduledShutdown) -> Iterator[Told]:
         """Disarm every schedule that is switched off or gone, so that it only arms when it comes back; rehearsals and deeds take turns."""
@@ -53,14 +59,18 @@ class Books:
         for name, ledger in self.store.recall_all(other, Ledger).items():
             if ledger.config_hash:
                 disarmed, ended = ledgers.disarm(ledger, self._run.clock.now())
-                self._write(other, name, disarmed)
+                with self.store.transaction():
+                    self._write(other, name, disarmed)
+                    self._announce(other, of_changes(ended, None))
                 yield from (told_of(entry) for entry in ended)
         live = {schedule.name for schedule in job.schedules if schedule.enabled and job.enabled}
         for name, ledger in sorted(self.ledgers.items()):
             if name in live or not ledger.config_hash:
                 continue
             disarmed, ended = ledgers.disarm(ledger, self._run.clock.now())
-            self.keep(disarmed)
+            with self.store.transaction():
+                self.keep(disarmed)
+                self.announce(of_changes(ended, None))
             yield from (told_of(entry) for entry in ended)
 
     def keep(self, ledger: Ledger) -> None:
@@ -86,7 +96,13 @@ class Books:
             reason, detail = (about.reason, about.detail) if about else (Reason.ONLY_ARMED, "armed: times from now on count")
             verdict = Verdict.WAIT if about is None else _VERDICTS.get(about.state, Verdict.KEEP)
             phase = about.state.value if about else "armed"
-            return self._decided(step.ledger.schedule, verdict, reason, detail, phase, slim(kept))
+            id_ = self._decided(step.ledger.schedule, verdict, reason, detail, phase, slim(kept))
+            self.announce(of_changes(step.changed, id_))
+            return id_
+
+    def announce(self, notices: Iterable[Notice]) -> None:
+        """Queue what people are to hear of, in the transaction that keeps what it is about; nobody hears of a rehearsal."""
+        self._announce(self._kind, notices)
 
     def turned(self, schedule: str, kept: KeptTurns) -> None:
         """Keep a stage's turn, with all it rests on."""
@@ -104,6 +120,10 @@ class Books:
     @property
     def keeps(self) -> bool:
         return self._keeps
+
+    def _announce(self, kind: str, notices: Iterable[Notice]) -> None:
+        if kind == LEDGERS and self._keeps:
+            announce(self._run, self.store, notices)
 
     def _write(self, kind: str, name: str, ledger: Ledger) -> None:
         self.store.keep(kind, name, ledger)

@@ -46,6 +46,10 @@ class Eyes:
         self._view = ClusterView(taken_at=run.clock.now())
         self.plan: tuple[PlannedGuest, ...] = ()
         """Whom the occurrence was claimed for: they are looked at even when the selection asks for them no longer."""
+        self.selected: frozenset[int] = frozenset()
+        """Whom the schedule asks for, those its selection takes away among them, by the last look."""
+        self.looked_at: float | None = None
+        """When the last look began, on the clock that never steps."""
         self.advice: tuple[str, ...] = ()
         """What the selection did not find, in sentences."""
 
@@ -69,6 +73,8 @@ class Eyes:
         look = replace(look, runs_in=self._own_guest(look))
         self.advice = tuple(dict.fromkeys((*self.advice, *look.picked.advice)))
         self._first = (began, look)
+        self.looked_at = began
+        self.selected = frozenset(guest.vmid for guest in (*look.picked.guests, *look.picked.excluded))
         self._view = view
         return look
 

@@ -12,8 +12,9 @@ from pvectl.cli import idle_pages
 from pvectl.cli.kept import KeptStep, KeptTurns
 from pvectl.cli.layout import Column, Table
 from pvectl.cli.output import Problem, Report
+from pvectl.cli.schedule_told import on_purpose
 from pvectl.cli.words import moment, span
-from pvectl.core.plan import OutcomeStatus, Reason, Verdict
+from pvectl.core.plan import OutcomeStatus, Verdict
 from pvectl.core.schedules.ledger import State
 from pvectl.core.schedules.schedule import Occurrence
 from pvectl.core.schedules.stages import Standing
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pvectl.cli.context import Run
-    from pvectl.cli.schedule_told import Carried, GuestTold, Ran, Told
+    from pvectl.cli.schedule_told import GuestTold, Ran, Told
     from pvectl.store import DecisionEntry
 
 _STYLES = {
@@ -41,7 +42,6 @@ _CODES = {
 }
 _FEW = 3
 """Guests that a schedule is not about, for one reason, that are told each by itself."""
-_ON_PURPOSE = (Reason.STAY_UP, Reason.HELD)
 
 
 class GuestRow(Struct, frozen=True, kw_only=True):
@@ -81,7 +81,7 @@ class ScheduleRow(Struct, frozen=True, kw_only=True):
     power_off: tuple[idle_pages.NodeRow, ...] = ()
 
 
-def report(run: Run, ran: Ran) -> Report:
+def report(run: Run, ran: Ran, *, remarks: tuple[str, ...] = ()) -> Report:
     """One row for each guest and each schedule; what failed or could not be seen makes the exit code."""
     problems = [problem for told in ran.told for problem in _problems(told)]
     codes = [code for told in ran.told for code in _codes(told)]
@@ -89,7 +89,7 @@ def report(run: Run, ran: Ran) -> Report:
         hint = "every schedule begins with its next time; what was set aside lies beside it, and pvectl history tells"
         problems.insert(0, Problem(code="bad-state", message=f"the state file {ran.set_aside}: nothing was shut down", hint=hint))
     exit_code = ExitCode.BAD_STATE if ran.set_aside is not None else most_telling(codes)
-    if any(told.carried is not None and told.carried.interrupted for told in ran.told):
+    if ran.interrupted:
         run.was_interrupted = True
         exit_code = exit_code if exit_code is ExitCode.UNKNOWN_OUTCOME else run.interrupted_by
     text: Table | str = _table(ran, run.clock.now())
@@ -104,7 +104,7 @@ def report(run: Run, ran: Ran) -> Report:
         complete=ExitCode.BLIND not in codes and not any(_unseen(told) for told in ran.told),
         cluster=run.cluster,
         problems=tuple(problems),
-        remarks=tuple(_remarks(ran)),
+        remarks=(*_remarks(ran), *remarks),
         news=exit_code is not ExitCode.OK or any(told.news for told in ran.told),
     )
 
@@ -135,14 +135,14 @@ def page(entry: DecisionEntry, kept: KeptStep | KeptTurns, now: datetime) -> lis
 
 
 def _codes(told: Told) -> Iterator[ExitCode]:
-    if told.state is State.FAILED:
-        yield ExitCode.FAILED
     carried = told.carried
+    if told.state is State.FAILED or _left_behind(told):
+        yield ExitCode.FAILED
     if carried is None:
         return
     if carried.error is not None:
         yield carried.error.exit_code
-    if carried.late or (carried.abort is not None and not _on_purpose(carried)):
+    if carried.late or (carried.abort is not None and not on_purpose(carried)):
         yield ExitCode.FAILED
     for stage in carried.stages:
         for one in stage.guests:
@@ -153,17 +153,9 @@ def _codes(told: Told) -> Iterator[ExitCode]:
     yield from (idle_pages.exit_code_of(decided) for decided in carried.handed)
 
 
-def _on_purpose(carried: Carried) -> bool:
-    """Whether later stages stay up because somebody wants it so."""
-    assert carried.abort is not None
-    if carried.abort.reason is Reason.STAY_UP:
-        return True
-    keeping = [one for stage in carried.stages for one in stage.guests if one.standing is Standing.KEPT]
-    return carried.abort.reason is Reason.STAGE_NOT_OFF and bool(keeping) and all(_is_held(one) for one in keeping)
-
-
-def _is_held(one: GuestTold) -> bool:
-    return one.decision.reason in _ON_PURPOSE or (one.outcome is not None and one.outcome.kind == Reason.HELD.value)
+def _left_behind(told: Told) -> bool:
+    """Whether it is what a run that died left undone until it was too late."""
+    return told.carried is None and told.state is State.PARTIAL
 
 
 def _unseen(told: Told) -> bool:
@@ -175,13 +167,13 @@ def _problems(told: Told) -> Iterator[Problem]:
     subject = f"schedule/{told.schedule}"
     carried = told.carried
     if carried is None:
-        if told.state is State.FAILED:
+        if told.state is State.FAILED or _left_behind(told):
             yield Problem(code="failed", message=f"{told.schedule}: {_when(told)}: {told.detail}", subject=subject)
         return
     if carried.error is not None:
         error = carried.error
         yield Problem(code=error.kind, message=f"{told.schedule}: {error.message}", hint=error.hint, subject=subject)
-    if carried.abort is not None and not _on_purpose(carried):
+    if carried.abort is not None and not on_purpose(carried):
         yield Problem(code="aborted", message=f"{told.schedule}: {carried.abort.detail}", subject=subject)
     if carried.late:
         yield Problem(code="late", message=f"{told.schedule}: the deadline came before everybody was asked", subject=subject)

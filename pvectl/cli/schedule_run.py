@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pvectl.cli.kept import KeptStep
+from pvectl.cli.patience import LOOK_S
 from pvectl.cli.schedule_books import LEDGERS, REHEARSED, Books
-from pvectl.cli.schedule_told import Ran, Told, told_of
+from pvectl.cli.schedule_told import Ran, Told, Unkept, told_of
 from pvectl.core.plan import Reason
 from pvectl.core.schedules import ledger as ledgers
 from pvectl.core.schedules.ledger import Blocker, Entry, State, Step
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
     from pvectl.cli.context import Run
     from pvectl.config.schema import PvectlFile, ScheduledShutdown, ScheduleEntry
-
-LOOK_S = 120
 
 
 def carry_out(run: Run, wanted: str | None, *, dry_run: bool) -> Ran:
@@ -46,7 +45,11 @@ def carry_out(run: Run, wanted: str | None, *, dry_run: bool) -> Ran:
     told = list(gone)
     for schedule in chosen:
         told += _one(run, schedule, books, rehearsal=rehearsal, by_hand=dry_run)
-    books.prune()
+        if told[-1].carried is not None and isinstance(told[-1].carried.error, Unkept):
+            # nothing more is begun with that could not be remembered either
+            break
+    else:
+        books.prune()
     return Ran(told=tuple(told), rehearsal=rehearsal, set_aside=books.set_aside)
 
 

@@ -17,7 +17,8 @@ from pvectl.errors import ExitCode, PvectlError
 if TYPE_CHECKING:
     from pvectl.cli.idle_run import Decided
 
-_WRONG = (Standing.TIMED_OUT, Standing.FAILED, Standing.UNKNOWN, Standing.UNSEEN)
+_ON_PURPOSE = (Reason.STAY_UP, Reason.HELD)
+WRONG = (Standing.TIMED_OUT, Standing.FAILED, Standing.UNKNOWN, Standing.UNSEEN)
 
 
 class GuestTold(Struct, frozen=True, kw_only=True):
@@ -77,6 +78,10 @@ class Ran(Struct, frozen=True, kw_only=True):
     disabled: bool = False
     set_aside: str | None = None
 
+    @property
+    def interrupted(self) -> bool:
+        return any(told.carried is not None and told.carried.interrupted for told in self.told)
+
 
 def told_of(entry: Entry, *, decision_id: str | None = None, news: bool = True) -> Told:
     return Told(
@@ -90,11 +95,34 @@ def told_of(entry: Entry, *, decision_id: str | None = None, news: bool = True) 
     )
 
 
+def on_purpose(carried: Carried) -> bool:
+    """Whether later stages stay up because somebody wants it so."""
+    if carried.abort is None:
+        return False
+    if carried.abort.reason is Reason.STAY_UP:
+        return True
+    keeping = [one for stage in carried.stages for one in stage.guests if one.standing is Standing.KEPT]
+    return carried.abort.reason is Reason.STAGE_NOT_OFF and bool(keeping) and all(_is_held(one) for one in keeping)
+
+
+def _is_held(one: GuestTold) -> bool:
+    return one.decision.reason in _ON_PURPOSE or (one.outcome is not None and one.outcome.kind == Reason.HELD.value)
+
+
 class Distrust(PvectlError):
     """A clock that cannot be right, or that could not be held against another."""
 
     exit_code = ExitCode.BLIND
     kind = "clock"
+
+
+class Unkept(PvectlError):
+    """What was done could not be remembered any more: the run ends here, and the next one finds out by looking."""
+
+    def __init__(self, cause: PvectlError) -> None:
+        message = f"what was done could not be remembered, and the next run will find out by looking: {cause.message}"
+        super().__init__(message, hint=cause.hint, subject=cause.subject)
+        self.kind = cause.kind
 
 
 class Clash(PvectlError):
@@ -108,6 +136,6 @@ def summary(told: Mapping[str, Sequence[GuestTold]], *, rehearsal: bool) -> str:
     """What came of all guests, in a few words."""
     guests = [one for stage in told.values() for one in stage]
     off = sum(one.outcome is not None and one.standing is Standing.OFF for one in guests)
-    rest = [str(one.vmid) for one in guests if one.standing in _WRONG]
+    rest = [str(one.vmid) for one in guests if one.standing in WRONG]
     words = f"{off} guest{'' if off == 1 else 's'} {'would ' if rehearsal else ''}shut down"
     return words + (f", not off: {', '.join(rest)}" if rest else "")

@@ -48,9 +48,15 @@ def run_(run: "Run", schedule: Schedule = None, *, dry_run: DryRun = False) -> "
     A timer runs this every few minutes; pvectl alone decides what is due. A time that nobody came by for is missed and said so, never
     made up for. A new or edited schedule begins with its next time.
     """
-    from pvectl.cli import schedule_pages, schedule_run
+    from pvectl.cli import announcing, schedule_pages, schedule_run
 
-    return schedule_pages.report(run, schedule_run.carry_out(run, schedule, dry_run=dry_run))
+    ran = schedule_run.carry_out(run, schedule, dry_run=dry_run)
+    remarks: tuple[str, ...] = ()
+    if not (dry_run or ran.rehearsal or ran.interrupted):
+        # a receiver that is slow must not keep the next run waiting
+        run.give_back("write")
+        remarks = announcing.send_announced(run)
+    return schedule_pages.report(run, ran, remarks=remarks)
 
 
 @command(app, "next", schema="scheduled-shutdown-next", stateful=True)

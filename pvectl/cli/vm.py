@@ -102,7 +102,9 @@ def start(
     order: Order = "startup",
     parallel: Parallel = 8,
     *,
-    no_wait: Annotated[bool, typer.Option("--no-wait", help="Return as soon as PVE has accepted the requests.")] = False,
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="Return as soon as PVE has accepted the requests; pauses (up=) are left out.")
+    ] = False,
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> "Report":

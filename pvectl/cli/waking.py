@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pvectl.cli.diary import StoredDiary
-from pvectl.cli.idle_run import RECORDS
+from pvectl.cli.idle_memory import RECORDS
 from pvectl.cli.output import Problem, Report
+from pvectl.cli.patience import LOOK_S
 from pvectl.cli.words import span
 from pvectl.core import idle
 from pvectl.core.plan import OutcomeStatus, WakeOutcome
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from pvectl.cli.context import Run
 
 JOB = "node-wake"
-_TALK_S = 120
 _CODES = {
     OutcomeStatus.TIMED_OUT: ExitCode.FAILED,
     OutcomeStatus.FAILED: ExitCode.FAILED,
@@ -37,7 +37,7 @@ def report(run: Run, node: str, *, wait: bool, within: int) -> Report:
     from pvectl.store import DecisionEntry
 
     store = run.store_to_act()
-    client = run.client(read_only=False, deadline=within + _TALK_S)
+    client = run.client(read_only=False, deadline=within + LOOK_S)
     decision = DecisionEntry(
         id=store.new_id(),
         job=JOB,

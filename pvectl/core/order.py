@@ -15,9 +15,10 @@ _PART = re.compile(r"(?:order=)?(?P<order>[0-9]+)|up=(?P<up>[0-9]+)|down=(?P<dow
 
 
 class Startup(Struct, frozen=True, kw_only=True):
-    """A guest's `startup` line: its place in the order and the seconds it gets to shut down; None where the line does not say."""
+    """A guest's `startup` line: its place in the order, the seconds after its start and those to shut down; None where it does not say."""
 
     order: int | None = None
+    up: int | None = None
     down: int | None = None
 
 
@@ -29,7 +30,7 @@ def parse(line: str | None) -> Startup:
         if match is None:
             return Startup()
         found |= {key: int(value) for key, value in match.groupdict().items() if value is not None}
-    return Startup(order=found.get("order"), down=found.get("down"))
+    return Startup(order=found.get("order"), up=found.get("up"), down=found.get("down"))
 
 
 def stages(shutdowns: Iterable[Shutdown], startup: Mapping[int, str | None]) -> tuple[tuple[Shutdown, ...], ...]:
@@ -50,9 +51,17 @@ def stages(shutdowns: Iterable[Shutdown], startup: Mapping[int, str | None]) -> 
 
 
 def starts(vmids: Iterable[int], startup: Mapping[int, str | None]) -> tuple[tuple[int, ...], ...]:
-    """The stages in which to start guests: the lowest order first, those without one last; lower vmids stand first inside a stage."""
-    by_order: defaultdict[float, list[int]] = defaultdict(list)
-    for vmid in vmids:
-        place = parse(startup.get(vmid)).order
-        by_order[float("inf") if place is None else place].append(vmid)
-    return tuple(tuple(sorted(by_order[place])) for place in sorted(by_order))
+    """The stages in which to start guests: the lowest order first, those without one last; lower vmids stand first inside a stage.
+
+    A guest with an `up=` ends its stage, as nobody is started in the seconds after it (pve-manager PVE/API2/Nodes.pm, startall).
+    """
+    lines = {vmid: parse(startup.get(vmid)) for vmid in vmids}
+    places = {vmid: float("inf") if line.order is None else line.order for vmid, line in lines.items()}
+    stages: list[list[int]] = []
+    previous: int | None = None
+    for vmid in sorted(places, key=lambda vmid: (places[vmid], vmid)):
+        if previous is None or places[vmid] != places[previous] or lines[previous].up:
+            stages.append([])
+        stages[-1].append(vmid)
+        previous = vmid
+    return tuple(map(tuple, stages))

@@ -94,6 +94,7 @@ class Reason(StrEnum):
     STARTED_MEANWHILE = "started-meanwhile", "a guest was started after the decision was made"
     OUT_OF_DATE = "out-of-date", "what is known of the node is not fresh enough"
     ALREADY_RUNNING = "already-running", "it runs already"
+    LEFT_ALONE = "left-alone", "its schedule has left it alone, or somebody has started it since"
     OURSELVES = "ourselves", "pvectl itself runs in it"
 
 
@@ -136,10 +137,11 @@ class SetTags(Struct, frozen=True, kw_only=True, tag="set-tags", tag_field="acti
 
 
 class Start(Struct, frozen=True, kw_only=True, tag="start", tag_field="action"):
-    """Start the guest, and wait up to `timeout` seconds until it runs."""
+    """Start the guest, and wait up to `timeout` seconds until it runs; then leave it `pause` seconds before the next one begins."""
 
     guest: Guest
     timeout: int
+    pause: int = 0
 
 
 Action: TypeAlias = Shutdown | SetTags | Start

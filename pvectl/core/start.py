@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from msgspec.structs import replace
+
+from pvectl.core import order
+from pvectl.core.amounts import span
 from pvectl.core.model import Guest
 from pvectl.core.plan import Decision, Plan, Reason, Start, Verdict
 
 # a VM that was suspended to disk has this lock, and starting it is how it is resumed (qemu-server PVE/QemuServer.pm)
 _ASLEEP = "suspended"
+
+LONGEST_PAUSE_S = 3600
+"""What a line asks for beyond that rather is a slip than a wish."""
 
 
 def plan(guests: Iterable[Guest], *, excluded: Iterable[Guest] = (), timeout: int, now: datetime) -> Plan:
@@ -22,6 +29,22 @@ def plan(guests: Iterable[Guest], *, excluded: Iterable[Guest] = (), timeout: in
     spared = {guest.vmid: guest for guest in excluded}
     asked = {guest.vmid: guest for guest in guests} | spared
     return Plan(made_at=now, decisions=tuple(_decision(asked[vmid], timeout, excluded=vmid in spared) for vmid in sorted(asked)))
+
+
+def in_order(plan: Plan, startup: Mapping[int, str | None]) -> Plan:
+    """The same plan in stages by the guests' `startup` lines (vmid to line), each with the pause its `up=` asks for, at most an hour."""
+    vmids = [action.guest.vmid for action in plan.actions]
+    return replace(plan, decisions=tuple(_paused(decision, startup) for decision in plan.decisions), stages=order.starts(vmids, startup))
+
+
+def _paused(decision: Decision, startup: Mapping[int, str | None]) -> Decision:
+    action = decision.action
+    asked = order.parse(startup.get(action.guest.vmid)).up if isinstance(action, Start) else None
+    if not isinstance(action, Start) or not asked:
+        return decision
+    pause = min(asked, LONGEST_PAUSE_S)
+    cut = f" (its up={asked} asks for more than pvectl waits)" if pause < asked else ""
+    return replace(decision, action=replace(action, pause=pause), detail=f"{decision.detail}, and the next one {span(pause)} later{cut}")
 
 
 def reason_to_leave(guest: Guest) -> tuple[Verdict, Reason, str] | None:

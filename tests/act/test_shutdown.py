@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from pvectl import act, observe
 from pvectl.act.guests import Doorway, begin
@@ -161,6 +162,7 @@ def test_a_guest_that_ignores_acpi_times_out_in_pves_words_and_goes_on_running()
         assert one.cluster.guest(100).status == "running"
 
 
+@pytest.mark.slow
 def test_s19_force_is_told_from_obedience() -> None:
     with lab(world(qemu(acpi=False), qemu(101), lxc(200), qemu(102, shutdown_s=119))) as one:
         outcomes = carried_out(one, planned(one, timeout=120, force_stop=True))
@@ -337,6 +339,7 @@ def test_s20_a_task_that_ends_well_while_the_guest_runs_on_is_not_done() -> None
         assert "the guest is still running" in (outcome.error or "")
 
 
+@pytest.mark.slow
 def test_s29_the_runs_own_deadline_ends_the_waiting() -> None:
     with lab(world(qemu(shutdown_s=1000)), deadline=1.0, speed=20.0) as one:
         outcomes = carried_out(one, planned(one, timeout=900))
@@ -460,3 +463,20 @@ def test_no_guest_is_waited_for_longer_than_is_said_beforehand() -> None:
         for force_stop in (False, True):
             plan = planned(one, timeout=20, force_stop=force_stop)
             assert all(ending.allowance(action) <= act.longest_wait(20) for action in plan.actions if isinstance(action, Shutdown))
+
+
+@pytest.mark.parametrize(("ago", "asked"), [(0.0, True), (60.0, True), (10_000_000.0, False)])
+def test_s30_a_guest_that_began_after_it_was_looked_at_is_left_alone(ago: float, *, asked: bool) -> None:
+    with lab(world(qemu(), lxc())) as one:
+        outcomes = carried_out(one, running_since=one.clock.boottime() - ago)
+        kinds = {outcome.status: outcome.kind for outcome in outcomes.values()}
+        assert kinds == ({OutcomeStatus.DONE: None} if asked else {OutcomeStatus.SKIPPED: "restarted"})
+
+
+def test_s30_a_guest_whose_start_is_not_known_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    with lab(world(qemu())) as one:
+        see = one.client.guest_now
+        monkeypatch.setattr(one.client, "guest_now", lambda guest: replace(see(guest), uptime=None))
+        outcomes = carried_out(one, running_since=one.clock.boottime())
+        assert (outcomes[100].status, outcomes[100].kind) == (OutcomeStatus.SKIPPED, "start-unknown")
+        assert carried_out(one)[100].status is OutcomeStatus.DONE

@@ -227,6 +227,7 @@ def test_an_alertmanager_is_shown_all_that_is_wrong_in_every_run(stage: Stage, h
     assert len(hook.requests) == 1
 
 
+@pytest.mark.slow
 def test_an_alertmanager_that_takes_nothing_is_told_through_the_others_until_it_does_again(stage: Stage, hook: Listener) -> None:
     with listening(answering("401 Unauthorized")) as mirror:
         configure(stage, hook, f"    am: {{type: alertmanager, url: {mirror.url('')}}}\n")

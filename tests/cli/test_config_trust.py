@@ -205,6 +205,7 @@ proxmox:
 
 
 @pytest.mark.parametrize("at_a_terminal", [True, False])
+@pytest.mark.slow
 def test_the_short_form_is_shown_as_the_long_one_that_has_a_place_for_fingerprints(
     home: Home, serve: Serve, *, at_a_terminal: bool
 ) -> None:

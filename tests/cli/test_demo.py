@@ -49,6 +49,7 @@ def test_the_tour_ends_well_whatever_the_users_own_configuration_is_like(told: E
     assert "pvectl config init" in "".join(told.out.splitlines()[-4:])
 
 
+@pytest.mark.slow
 def test_every_scene_shows_its_command_before_its_output(told: Ended) -> None:
     place = 0
     for scene in SCENES:
@@ -84,6 +85,7 @@ def test_every_command_ends_as_the_story_says(home: Home) -> None:
         r"pve1: \d+\.\d GiB",
     ],
 )
+@pytest.mark.slow
 def test_the_tour_shows_what_it_promises(told: Ended, seen: str) -> None:
     assert re.search(seen, told.out)
 

@@ -365,6 +365,7 @@ def test_s01_the_advice_for_a_token_whose_own_rule_shuts_out_the_guests_mends_th
     assert doctor(server).verdicts("completeness") == {"ok"}
 
 
+@pytest.mark.slow
 def test_the_way_out_of_a_refusal_is_the_one_the_doctor_gives(serve: Serve, doctor: Doctor, home: Home) -> None:
     server = serve(scenario(acl=rules("PVEAuditor")))
     home.connect(*urls(server), token_id=server.token_id, secret=SECRET)

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.idle.days import about_to_act, idle_check
 
 
@@ -22,6 +24,7 @@ def test_s32_a_decision_is_made_once_more_from_what_was_kept(tmp_path: Path) -> 
     assert "/nodes/pve2/qemu" in page
 
 
+@pytest.mark.slow
 def test_s32_the_history_tells_every_request_with_its_outcome(tmp_path: Path) -> None:
     with about_to_act(tmp_path) as stage:
         idle_check(stage)

@@ -105,6 +105,7 @@ def test_an_empty_selection_says_what_was_looked_for_and_how_many_are_visible(la
     assert "safe-shutdown" in ended.err
 
 
+@pytest.mark.slow
 def test_an_empty_cluster_says_that_a_privilege_may_be_missing(lab: Connect) -> None:
     home, _ = lab({"name": "lab"})
 

@@ -49,6 +49,7 @@ def test_a_name_two_guests_share_is_not_guessed(lab: Connect) -> None:
 
 
 @pytest.mark.parametrize(("word", "part"), [("999", "999"), ("wbe1", "web1"), ("@nonsense", "@nonsense"), ("10", "10")])
+@pytest.mark.slow
 def test_no_such_guest_is_one_sentence(lab: Connect, word: str, part: str) -> None:
     home, _ = lab(MIXED)
 

@@ -204,6 +204,7 @@ def test_a_wrong_command_line_is_one_sentence_and_exit_2(lab: Connect, words: li
         (["twin"], "2 guests are called twin: 300, 301"),
     ],
 )
+@pytest.mark.slow
 def test_half_of_a_typo_shuts_nothing_down(lab: Connect, words: list[str], said: str) -> None:
     twins = [{"vmid": vmid, "name": "twin", "status": "running", "node": "pve1"} for vmid in (300, 301)]
     home, server = lab({**MIXED, "guests": [*MIXED["guests"], *twins]})

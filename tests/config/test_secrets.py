@@ -426,6 +426,7 @@ def _mangled() -> st.SearchStrategy[str]:
 
 @given(_mangled())
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.slow
 def test_s33_no_mangled_document_makes_a_message_repeat_the_secret(tmp_path: Path, text: str) -> None:
     write(tmp_path, text)
     try:

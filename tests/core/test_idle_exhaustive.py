@@ -10,7 +10,8 @@ import pytest
 from msgspec import structs
 
 from pvectl.core.evidence import NodeEvidence
-from pvectl.core.idle import Blocker, NodeRecord, Now, Phase, Policy, Step, credit, remembering
+from pvectl.core.idle import Blocker, NodeRecord, Now, Phase, Policy, Step, credit, remembering, vetoes
+from pvectl.core.idle import after as after_an_attempt
 from pvectl.core.idle import deciding as idle
 from pvectl.core.idle.credit import Break
 from pvectl.core.idle.record import OffMark
@@ -204,7 +205,7 @@ def _ends(step: Step, books: Books, now: Now, ends: tuple[OutcomeStatus, ...]) -
             if status is not OutcomeStatus.SKIPPED
             else Books(since_request=books.since_request)
         )
-        yield _rebased(idle.after(step.record, outcome, POLICY, now), now), left
+        yield _rebased(after_an_attempt(step.record, outcome, POLICY, now), now), left
     if ends:
         # the run dies: whether its request has left, nobody knows
         yield _rebased(step.record, now), Books(since_request=0)
@@ -327,7 +328,7 @@ def _nothing_happened(_: Case) -> Iterator[Break]:
     return iter(())
 
 
-REAL_BLOCKERS = idle.blockers
+REAL_BLOCKERS = vetoes.blockers
 MISTAKES = (wall_clock, fail_open, ignored_tasks, ignored_reboot, no_gap_rule, blind_off, unwatched_between, any_boot)
 
 

@@ -63,3 +63,11 @@ def test_s12_a_budget_keeps_it_on() -> None:
     step = _handed(evidence(*many))
     assert (step.decision.verdict, step.decision.reason) == (Verdict.KEEP, Reason.TOO_MANY_GUESTS)
     assert step.decision.due is None or step.decision.due >= WALL - timedelta(seconds=1)
+
+
+def test_s09_a_guest_that_the_schedule_has_left_alone_keeps_its_node_on_and_others_do_not() -> None:
+    seen = evidence(tagged(200), tagged(201))
+    step = idle.handed_over(None, seen, POLICY, NOW, spared=(201, 777))
+    assert (step.decision.verdict, step.decision.reason, step.decision.action) == (Verdict.KEEP, Reason.LEFT_ALONE, None)
+    assert [blocker.subject for blocker in step.decision.blockers] == ["guest/201"]
+    assert idle.handed_over(None, evidence(tagged(200), tagged(201, status="stopped")), POLICY, NOW, spared=(201,)).decision.action

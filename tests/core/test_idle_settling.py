@@ -357,6 +357,33 @@ def test_s12_a_jump_of_the_clock_makes_no_power_off_older(jump: int) -> None:
     assert step.record.off_history[2] == mark(30)
 
 
+@pytest.mark.parametrize(
+    ("phase", "while_it_is", "moved"),
+    [
+        (Phase.OFF_SEEN, {"status": "offline"}, 1),
+        (Phase.DRAIN, {"status": "offline"}, 1),
+        (Phase.OFF_SENT, {"status": "online"}, 1),
+        (Phase.OFF_SENT, {"status": "online", "uptime": REFUSED}, 0),
+        (Phase.OFF_SEEN, {"status": "unknown", "uptime": REFUSED}, 0),
+    ],
+)
+@pytest.mark.parametrize("jump", [86_400, -86_400])
+def test_s12_a_jump_of_the_clock_while_the_node_is_off_makes_no_power_off_older(
+    phase: Phase, while_it_is: dict[str, Any], moved: int, jump: int
+) -> None:
+    watch = marked(mark(10, "old"), mark(20, "old"))
+    watch.change(
+        phase=phase, attempt=OffMark(at=watch.wall, boottime=watch.boottime, boot_id=BOOT), boottime=watch.boottime, wall=watch.wall
+    )
+    watch.wall += timedelta(seconds=jump)
+    first = watch.look(**while_it_is).record
+    assert first.off_history[0].at == mark(10, "old").at + timedelta(seconds=jump) * moved
+    # the jump is told once: either the clocks of the record have it, or the power-offs have it yet to come
+    for _ in range(2):
+        later = watch.look(status="offline").record
+        assert later.off_history[0].at == mark(10, "old").at + timedelta(seconds=jump)
+
+
 def test_s12_no_power_off_is_moved_into_the_future() -> None:
     watch = marked(mark(-100_000, "old"))
     watch.wall += timedelta(seconds=3600)

@@ -25,11 +25,11 @@ def numbers(stages: tuple[tuple[Shutdown, ...], ...]) -> list[list[int]]:
         ("", Startup()),
         ("1", Startup(order=1)),
         ("order=1", Startup(order=1)),
-        ("order=2,up=30,down=90", Startup(order=2, down=90)),
+        ("order=2,up=30,down=90", Startup(order=2, up=30, down=90)),
         ("3,down=60", Startup(order=3, down=60)),
-        ("up=30", Startup()),
+        ("up=30", Startup(up=30)),
         ("down=90", Startup(down=90)),
-        (" order=4 ; up=5 ", Startup(order=4)),
+        (" order=4 ; up=5 ", Startup(order=4, up=5)),
         ("order=one", Startup()),
         ("order=1,sideways=2", Startup()),
         ("order=-1", Startup()),
@@ -74,3 +74,8 @@ def test_everybody_goes_once_and_in_falling_order(startup: dict[int, str | None]
 def test_guests_are_started_the_other_way_round() -> None:
     startup: dict[int, str | None] = {100: "order=1", 101: "order=5", 102: None, 103: "order=1"}
     assert order.starts((104, 103, 102, 101, 100), startup) == ((100, 103), (101,), (102, 104))
+
+
+def test_nobody_is_started_in_the_seconds_after_a_guest_that_has_an_up() -> None:
+    startup: dict[int, str | None] = {100: "order=1,up=30", 101: "order=1", 102: "order=2,up=0", 103: "order=2", 104: "up=5"}
+    assert order.starts((100, 101, 102, 103, 104, 105), startup) == ((100,), (101,), (102, 103), (104,), (105,))

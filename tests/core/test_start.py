@@ -57,3 +57,20 @@ def test_every_guest_has_one_decision_in_the_order_of_their_numbers() -> None:
 def test_a_start_needs_a_moment() -> None:
     with pytest.raises(ValueError, match="at least one second"):
         start.plan([off()], timeout=0, now=NOW)
+
+
+def test_in_order_each_guest_has_the_pause_that_its_startup_line_asks_for() -> None:
+    plan = start.plan([off(100), off(101), guest(102)], timeout=60, now=NOW)
+    ordered = start.in_order(plan, {100: "order=2,up=30", 101: "order=1"})
+    assert ordered.stages == ((101,), (100,))
+    assert [(action.guest.vmid, action.pause) for action in ordered.actions if isinstance(action, Start)] == [(100, 30), (101, 0)]
+    assert ordered.decisions[2] == plan.decisions[2]
+
+
+def test_a_pause_is_an_hour_at_most_and_the_plan_says_so() -> None:
+    plan = start.in_order(start.plan([off(100), off(101)], timeout=60, now=NOW), {100: "order=1,up=99999999999", 101: "order=2,up=3600"})
+    assert [action.pause for action in plan.actions if isinstance(action, Start)] == [3600, 3600]
+    assert [decision.detail for decision in plan.decisions] == [
+        "started, and the next one 1h later (its up=99999999999 asks for more than pvectl waits)",
+        "started, and the next one 1h later",
+    ]

@@ -145,6 +145,7 @@ NO_SPACE = "error=ENOSPC"
 BAD_DISK = "error=EIO"
 
 
+@pytest.mark.slow
 def test_s30_a_run_that_is_killed_leaves_everything_in_order(tmp_path: Path) -> None:
     _each(tmp_path, KILLED, 4, only=slice(60, 61))
 

@@ -72,6 +72,7 @@ def test_s24_what_was_done_is_told_even_when_the_state_is_gone_by_then(tmp_path:
         assert stage.power_offs() == []
 
 
+@pytest.mark.slow
 def test_s22_a_quarantine_of_a_node_that_is_on_can_be_ended(tmp_path: Path) -> None:
     scenario = copy.deepcopy(IDLE)
     for guest in scenario["guests"]:
@@ -92,6 +93,7 @@ def test_s22_a_quarantine_of_a_node_that_is_on_can_be_ended(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("wall_steps", "status"), [(0.0, "done"), (5.0, "failed")])
+@pytest.mark.slow
 def test_s03_a_slow_probe_makes_no_view_too_old_unless_the_clock_was_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wall_steps: float, status: str
 ) -> None:

@@ -25,6 +25,7 @@ def _reasons(row: dict[str, Any]) -> set[str]:
         ("tags: {require_registered: true}\n", "tag-unregistered"),
     ],
 )
+@pytest.mark.slow
 def test_what_the_configuration_asks_for_keeps_the_node_on(tmp_path: Path, more: str, reason: str) -> None:
     scenario = {**copy.deepcopy(IDLE), "options": {"registered-tags": ["something-else"]}}
     with about_to_act(tmp_path, scenario) as stage:

@@ -6,9 +6,11 @@ A file has these keys:
     cluster   what the simulated cluster is made of (pvectl.sim.vocabulary)
     pvectl    the text of pvectl.yml
     hosts     the nodes pvectl knows as entry points; all that are online unless told
-    begins    "Tue 18:00", in the week of Monday 2026-11-30; all times are UTC
+    week      the Monday of the week it plays in, 2026-11-30 unless told
+    begins    "Tue 18:00", in that week; all times are UTC
     lasts     "24h"
-    every     "10m": how often the timer starts `pvectl idle-check`
+    every     "10m": how often the timer starts the job
+    job       what the timer starts: idle-check, or scheduled-shutdown
     quick     true: part of the quick suite
     events    what happens when, as a text of one line each (below)
     log       what must come out of it, to the letter; the last key of the file
@@ -26,19 +28,22 @@ Events are lines like
     Tue 19:20 clock +2h                       the wall clock of pvectl's machine is put forward (or back)
     Tue 19:20 runner-reboots                  pvectl's machine boots anew
     Tue 19:20 no-runs 40m                     the timer does not fire
+    Tue 22:00:04 kill-run                     the run that is under way is gone at once
     Tue 19:20 state broken                    the state file is overwritten with rubbish; or: gone
     Tue 19:20 next-backup nightly "Wed 02:00" when the backup job runs next, for PVE does not tell how it counts
 
 The log has a line for each event, for each thing that happened to a guest or a node, for each request that changes something, for each
-change of what a run says about a node or loss of what it had counted, and for each exit code that differs from the one before.
+change of what a run says about a node or loss of what it had counted, and for each exit code that differs from the one before. Of a
+schedule it has what a run says of each of its times and of each guest, where that is something new, and it counts seconds.
 """
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +56,13 @@ from pvectl.sim.world import Event
 from tests.support.stages import Stage
 
 FOLDER = Path(__file__).parent
-MONDAY = datetime(2026, 11, 30, tzinfo=UTC)
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_KEYS = {"about", "cluster", "pvectl", "hosts", "begins", "lasts", "every", "quick", "events", "log"}
+_KEYS = {"about", "cluster", "pvectl", "hosts", "week", "begins", "lasts", "every", "job", "quick", "events", "log"}
 _TOLD = frozenset(
     {"guest started", "guest stopped", "guest migrated", "guest moved", "node goes down", "node off", "node up", "magic packet sent",
      "HA request", "HA recovered"}
 )  # fmt: skip
+_GUEST_PATH = re.compile(r"/nodes/[^/]+/(?:qemu|lxc)/([0-9]+)/")
 _WORDS = {"none": None, "true": True, "false": False}
 
 
@@ -69,10 +74,23 @@ class Scenario:
     events: tuple[str, ...]
     log: str
     hosts: tuple[str, ...] = ()
+    week: date = date(2026, 11, 30)
     begins: str = "Tue 18:00"
     lasts: str = "24h"
     every: str = "10m"
+    job: str = "idle-check"
     quick: bool = False
+
+    def moment(self, text: str) -> float:
+        """Epoch seconds of a day and hour of its week, "Tue 22:00" or "Tue 22:00:04"."""
+        day, hour = text.split()
+        parts = zip(("hours", "minutes", "seconds"), (int(part) for part in hour.split(":")), strict=False)
+        monday = datetime(self.week.year, self.week.month, self.week.day, tzinfo=UTC)
+        return (monday + timedelta(days=DAYS.index(day), **dict(parts))).timestamp()
+
+
+class Killed(BaseException):
+    """The run is gone: nothing catches this."""
 
 
 def names() -> list[str]:
@@ -93,12 +111,13 @@ def load(name: str) -> Scenario:
 
 def play(scenario: Scenario, folder: Path) -> str:
     """The log of the whole scenario."""
-    begins = _moment(scenario.begins)
+    begins = scenario.moment(scenario.begins)
     with Stage(folder, scenario.cluster, pvectl=scenario.pvectl, hosts=scenario.hosts, start=begins) as stage:
-        teller = _Teller(stage)
-        play_ = _Play(stage, teller)
+        teller = _Teller(stage, seconds=scenario.job != "idle-check")
+        play_ = _Play(stage, teller, scenario)
         for line in scenario.events:
-            when, words = _event(line)
+            day, hour, rest = line.split(maxsplit=2)
+            when, words = scenario.moment(f"{day} {hour}"), shlex.split(rest)
             if not begins <= when <= begins + parse_duration(scenario.lasts):
                 raise ValueError(f"{scenario.name}: {line!r} lies outside the scenario")
             stage.clock.at(when, play_.event(line, words))
@@ -127,11 +146,22 @@ def rewrite(name: str, log: str) -> bool:
     return new != text
 
 
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One line to be: `place` orders what comes in one moment, `guest` is the only one it is about."""
+
+    at: float
+    place: int
+    text: str
+    guest: int | None = None
+
+
 @dataclass
 class _Teller:
     """Writes the log, always in the order in which things happened."""
 
     stage: Stage
+    seconds: bool = False
     lines: list[str] = field(default_factory=list)
     _events: int = 0
     _writes: int = 0
@@ -144,33 +174,44 @@ class _Teller:
         """Tell what the cluster has done, and what it was asked to do, since the last time."""
         events, writes = self.stage.cluster.log, self.stage.server.writes()
         # in one and the same moment a guest goes down first, then pvectl, who saw it, asks for something, and then that happens
-        told: list[tuple[float, int, str]] = [(record.at, 1, _asked(record)) for record in writes[self._writes :]]
-        happened = [event for event in events[self._events :] if event.what in _TOLD]
-        told += [(event.at, 0 if event.what == "guest stopped" else 2, _happened(event)) for event in happened]
+        told = [Line(at=record.at, place=1, text=_asked(record), guest=_guest_asked(record)) for record in writes[self._writes :]]
+        for event in events[self._events :]:
+            if event.what in _TOLD:
+                place = 0 if event.what == "guest stopped" else 2
+                told.append(Line(at=event.at, place=place, text=_happened(event), guest=_guest_of(event)))
         self._events, self._writes = len(events), len(writes)
-        for at, _, text in sorted(told, key=lambda line: line[:2]):
-            self._line(text, at)
+        for line in in_turn(told):
+            self._line(line.text, line.at)
 
     def _line(self, text: str, at: float) -> None:
-        self.lines.append(f"{_stamp(at)} {text}")
+        moment = datetime.fromtimestamp(at, UTC)
+        self.lines.append(f"{DAYS[moment.weekday()]} {moment:{'%H:%M:%S' if self.seconds else '%H:%M'}} {text}")
 
 
 @dataclass
 class _Play:
     stage: Stage
     teller: _Teller
+    scenario: Scenario
     silent_until: float = 0.0
     _words: tuple[str, ...] = ()
     _said: dict[str, tuple[str, float]] = field(default_factory=dict)
     _code: int = 0
+    _runs: bool = False
 
     def run(self) -> None:
         """One firing of the timer."""
-        ended = self.stage.pvectl("idle-check", "-o", "json", *self._words)
+        self._runs = True
+        try:
+            ended = self.stage.pvectl(self.scenario.job, "-o", "json", *self._words)
+        except Killed:
+            return
+        finally:
+            self._runs = False
         self.teller.catch_up()
         document = ended.json if ended.out else {"data": [], "errors": [{"code": "no JSON", "message": ended.err}]}
-        for node in document["data"] or ():
-            self._tell(node)
+        for row in document["data"] or ():
+            (self._tell if self.scenario.job == "idle-check" else self._tell_schedule)(row)
         if ended.code != self._code:
             kinds = sorted({error["code"] for error in document["errors"]})
             self.teller.say(f"exit {ended.code}" + (f" ({', '.join(kinds)})" if kinds else ""))
@@ -196,6 +237,19 @@ class _Play:
         if before != short or node["credit_s"] < credit:
             counted = f" {_minutes(node['credit_s'])}/{_minutes(node['grace_s'])}" if node["phase"] in ("idle", "notice", "drain") else ""
             self.teller.say(f"{node['node']} {short}{counted}")
+
+    def _tell_schedule(self, row: dict[str, Any]) -> None:
+        if row["reason"] == "not-yet":
+            return
+        told = [f"{row['schedule']} {row['local']}: {row['state']} {row['reason']}"]
+        for stage in row["stages"]:
+            guests = [f"{one['vmid']} {_word(one)}" for one in stage["guests"]]
+            told.append(f"  {stage['name']}: {', '.join(guests) if stage['begun'] else 'not begun'}")
+        told += [f"  {node['node']}: {node['verdict']} {node['reason']}" for node in row["power_off"]]
+        before, _ = self._said.get(row["schedule"], ("", 0.0))
+        self._said[row["schedule"]] = "\n".join(told), 0.0
+        for line in told if "\n".join(told) != before else ():
+            self.teller.say(line)
 
     def _do(self, verb: str, rest: list[str]) -> None:
         stage = self.stage
@@ -225,11 +279,14 @@ class _Play:
                 stage.clock.wall_ahead += _signed(rest[0])
             case "runner-reboots":
                 stage.clock.reboot()
+            case "kill-run":
+                assert self._runs, "no run is under way that could be killed"
+                raise Killed
             case "no-runs":
                 self.silent_until = stage.now + parse_duration(rest[0])
             case "next-backup":
                 job = next(job for job in stage.cluster.world.backup_jobs if job["id"] == rest[0])
-                job["next-run"] = int(_moment(rest[1]))
+                job["next-run"] = int(self.scenario.moment(rest[1]))
             case "state":
                 _spoil(stage.state, rest[0])
             case _:
@@ -246,6 +303,34 @@ def _spoil(state: Path, how: str) -> None:
             file.write_bytes(b"this is no database\n" * 50)
 
 
+def in_turn(lines: Iterable[Line]) -> list[Line]:
+    """The lines in the order in which it all happened, and by vmid where several guests have their turn in one moment.
+
+    Guests are asked in parallel, so that the order between them is chance; that of all else, and of what one guest goes through, is not.
+    """
+    told: list[Line] = []
+    parallel: list[Line] = []
+    for line in sorted(lines, key=lambda line: (line.at, line.place)):
+        if parallel and (line.guest is None or (line.at, line.place) != (parallel[0].at, parallel[0].place)):
+            told, parallel = [*told, *sorted(parallel, key=_vmid)], []
+        (told if line.guest is None else parallel).append(line)
+    return [*told, *sorted(parallel, key=_vmid)]
+
+
+def _vmid(line: Line) -> int:
+    return line.guest or 0
+
+
+def _guest_asked(record: Record) -> int | None:
+    """The guest that a request asks to go down, start or change; None for one about a node or the cluster."""
+    found = _GUEST_PATH.match(record.path)
+    return int(found[1]) if found else None
+
+
+def _guest_of(event: Event) -> int | None:
+    return int(event.subject) if event.what.startswith("guest ") else None
+
+
 def _asked(record: Record) -> str:
     params = "".join(f" {key}={value}" for key, value in sorted(record.params.items()))
     return f"{record.method} {record.path}{params} -> {record.status or record.fault or 'no answer'}"
@@ -255,20 +340,9 @@ def _happened(event: Event) -> str:
     return f"{event.what} {event.subject}" + (f" ({event.detail})" if event.detail else "")
 
 
-def _event(line: str) -> tuple[float, list[str]]:
-    day, hour, rest = line.split(maxsplit=2)
-    return _moment(f"{day} {hour}"), shlex.split(rest)
-
-
-def _moment(text: str) -> float:
-    day, hour = text.split()
-    parts = [int(part) for part in hour.split(":")]
-    return (MONDAY + timedelta(days=DAYS.index(day), **dict(zip(("hours", "minutes", "seconds"), parts, strict=False)))).timestamp()
-
-
-def _stamp(at: float) -> str:
-    moment = datetime.fromtimestamp(at, UTC)
-    return f"{DAYS[moment.weekday()]} {moment:%H:%M}"
+def _word(guest: dict[str, Any]) -> str:
+    """What became of a guest of a schedule, and why where that is not because its time had come."""
+    return guest["status"] if guest["reason"] == "scheduled" else f"{guest['status']} {guest['reason']}"
 
 
 def _minutes(seconds: float) -> str:

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from pvectl.sim.record import Record
 from tests.scheduled.nights import CLUSTER, STAGED, asked, at, before_ten, scheduled
 from tests.scheduled.test_nights import Killed
 from tests.support.stages import Stage
 
+THEN_OFF = "      then_power_off: [pve2]\nidle_check: {nodes: [pve2], min_uptime: 0, self: elsewhere}\n"
 BEGINS, ENDS = at("2026-12-01 22:00"), at("2026-12-01 22:30")
 EVERY = 180
 
@@ -67,8 +69,17 @@ def test_whatever_happens_in_a_night(tmp_path: Path, seed: int) -> None:
     cluster = {**CLUSTER, "guests": [{**one, **spoilt.get(one["vmid"], {})} for one in CLUSTER["guests"]]}
     on_timeout = dice.choice(("abort", "continue"))
     text = STAGED.replace("wait_after: 30", f"wait_after: {dice.choice((0, 30, 400))}, on_timeout: {on_timeout}")
+    text += dice.choice(("", THEN_OFF, THEN_OFF))
     held: dict[int, float] = {}
     with before_ten(tmp_path, text, cluster) as stage:
+        running_at: dict[float, set[int]] = {}
+
+        def note(_number: int, record: Record) -> None:
+            if record.is_write and record.path.endswith("/nodes/pve2/status"):
+                on_it = (guest for guest in stage.cluster.world.guests.values() if guest.node == "pve2")
+                running_at[stage.now] = {guest.vmid for guest in on_it if guest.status != "stopped"}
+
+        stage.server.on_request = note
         first = BEGINS + dice.choice((0, 0, 170, 1600, 1700, 1780, 1797))
         _plan(dice, stage, held, first)
         try:
@@ -88,6 +99,10 @@ def test_whatever_happens_in_a_night(tmp_path: Path, seed: int) -> None:
             vmid = int(record.path.split("/")[4])
             assert BEGINS <= record.at < ENDS, (seed, record)
             assert record.at <= held.get(vmid, ENDS) + 1, (seed, record)
+        assert len(stage.power_offs()) <= 1, seed
+        for record in stage.power_offs():
+            assert BEGINS <= record.at < ENDS + 120, (seed, record)
+            assert running_at[record.at] == set(), (seed, record)
         ended = scheduled(stage)
         assert (ended.code, [one["state"] for one in ended.json["data"]]) == (0, ["future"]), (seed, ended.err)
         for one in stage.pvectl("history", "-o", "json").json["data"]:

@@ -203,19 +203,6 @@ def test_a_look_that_takes_until_the_deadline_is_why_it_was_missed(tmp_path: Pat
         assert asked(stage) == []
 
 
-def test_interrupted_before_the_nodes_it_promises_no_other_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    text = NIGHT + "      then_power_off: [pve2]\nidle_check: {nodes: [pve2], min_uptime: 0, self: elsewhere}\n"
-    monkeypatch.setattr("pvectl.cli.idle_run.hand_over", interrupt)
-    with before_ten(tmp_path, text) as stage:
-        go_to(stage, "22:00")
-        ended = scheduled(stage)
-        assert (ended.code, row(ended)["state"]) == (130, "done")
-        assert row(ended)["detail"] == "interrupted once its guests were through: no run of it switches the nodes off any more"
-
-
 def test_a_guest_that_hangs_keeps_the_later_stages_up(tmp_path: Path) -> None:
     cluster = {**CLUSTER, "guests": [dict(one, acpi=False) if one["vmid"] == 200 else one for one in CLUSTER["guests"]]}
     with before_ten(tmp_path, STAGED, cluster) as stage:
@@ -499,41 +486,6 @@ def test_several_schedules_are_each_told(tmp_path: Path) -> None:
         assert [one["schedule"] for one in only.json["data"]] == ["late"]
 
 
-def test_then_power_off_hands_over_to_idle_check(tmp_path: Path) -> None:
-    text = NIGHT + "      then_power_off: [pve2]\nidle_check: {nodes: [pve2], min_uptime: 0, self: elsewhere}\n"
-    with before_ten(tmp_path, text) as stage:
-        go_to(stage, "22:00")
-        ended = scheduled(stage)
-        assert ended.code == 0, ended.err
-        assert [(one["node"], one["verdict"]) for one in row(ended)["power_off"]] == [("pve2", "act")]
-        assert not stage.cluster.node("pve2").online
-        assert len(stage.power_offs()) == 1
-        told = stage.pvectl("explain", row(ended)["power_off"][0]["decision_id"], "-o", "json")
-        assert told.json["data"]["replayed"] is True
-
-
-def test_then_power_off_leaves_a_node_on_that_anything_speaks_for(tmp_path: Path) -> None:
-    text = NIGHT + "      then_power_off: [pve1]\nidle_check: {nodes: [pve1], min_uptime: 0, self: elsewhere}\n"
-    with before_ten(tmp_path, text) as stage:
-        go_to(stage, "22:00")
-        ended = scheduled(stage)
-        assert ended.code == 0, ended.err
-        assert row(ended)["power_off"][0]["verdict"] == "keep"
-        assert stage.power_offs() == []
-        assert stage.cluster.node("pve1").online
-
-
-def test_then_power_off_never_follows_a_night_that_went_wrong(tmp_path: Path) -> None:
-    text = NIGHT + "      then_power_off: [pve3]\nidle_check: {nodes: [pve3], min_uptime: 0, self: elsewhere}\n"
-    cluster = {**CLUSTER, "guests": [dict(one, acpi=False) if one["vmid"] == 300 else one for one in CLUSTER["guests"]]}
-    with before_ten(tmp_path, text, cluster) as stage:
-        go_to(stage, "22:00")
-        ended = scheduled(stage)
-        assert ended.code == 1
-        assert row(ended)["power_off"] == []
-        assert stage.power_offs() == []
-
-
 @pytest.mark.slow
 def test_a_long_absence_is_one_sentence(tmp_path: Path) -> None:
     with before_ten(tmp_path) as stage:
@@ -594,6 +546,27 @@ def test_s16_no_request_leaves_once_the_deadline_has_passed(tmp_path: Path) -> N
         assert "the deadline came before everybody was asked" in ended.err or ended.json["errors"][0]["code"] == "late"
         stage.advance(60)
         assert row(scheduled(stage))["state"] == "future"
+
+
+def test_d28_a_guest_that_is_restarted_between_the_look_and_its_own_request_is_left_alone(tmp_path: Path) -> None:
+    with before_ten(tmp_path) as stage:
+        restarted: list[Record] = []
+
+        def restart(_number: int, record: Record) -> None:
+            if record.path.endswith("/300/status/current") and not restarted:
+                restarted.append(record)
+                stage.admin("stop", 300)
+                stage.advance(3)
+                stage.admin("start", 300)
+                stage.advance(5)
+
+        stage.server.on_request = restart
+        go_to(stage, "22:00")
+        ended = scheduled(stage)
+        assert (ended.code, guests(ended)[300], sorted(asked(stage))) == (0, "skipped", [200, 201])
+        assert stage.cluster.guest(300).status == "running"
+        (told,) = (one for one in row(ended)["stages"][0]["guests"] if one["vmid"] == 300)
+        assert "after it was looked at, so somebody wants it on" in told["error"]
 
 
 def test_s25_a_hold_on_the_node_counts_right_before_the_request(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from msgspec import structs
@@ -10,46 +10,16 @@ from msgspec import structs
 from pvectl.core.amounts import span
 from pvectl.core.evidence import NodeEvidence, Peer
 from pvectl.core.idle.credit import MIN_OBSERVATIONS, Break, elapsed
-from pvectl.core.idle.going_on import GoOn, may_go_on
-from pvectl.core.idle.outcome import after, looked_after, reset, woken
 from pvectl.core.idle.policy import Now, Policy
-from pvectl.core.idle.record import Blocker, NodeDecision, NodeRecord, Phase, Step, StoppedByUs, WakeProof
+from pvectl.core.idle.record import Blocker, NodeDecision, NodeRecord, Phase, Step
 from pvectl.core.idle.remembering import aged, breaks, entered, fresh, remembered, sane
-from pvectl.core.idle.settling import UNSETTLED, let_go, mark, settled, without_credit
-from pvectl.core.idle.told import if_gone, stays_on, told, utc
+from pvectl.core.idle.settling import UNSETTLED, mark, settled, without_credit
+from pvectl.core.idle.told import if_gone, stays_on, utc
 from pvectl.core.idle.vetoes import Case, blockers, definite
 from pvectl.core.idle.vetoes.case import value
 from pvectl.core.idle.vetoes.guests import ha_service, needs_its_node, running
-from pvectl.core.idle.vetoes.history import look_back
+from pvectl.core.model import Guest
 from pvectl.core.plan import Reason, Shutdown, SwitchOff, Verdict
-
-__all__ = [
-    "Blocker",
-    "GoOn",
-    "NodeDecision",
-    "NodeRecord",
-    "Now",
-    "Phase",
-    "Policy",
-    "Step",
-    "StoppedByUs",
-    "WakeProof",
-    "after",
-    "blockers",
-    "busy_at_a_glance",
-    "choose",
-    "fresh",
-    "handed_over",
-    "let_go",
-    "look_back",
-    "looked_after",
-    "may_go_on",
-    "peers",
-    "reset",
-    "step",
-    "told",
-    "woken",
-]
 
 _PHASE_OF = {Reason.QUARANTINE: Phase.QUARANTINE, Reason.COOLDOWN: Phase.COOLDOWN, Reason.HELD: Phase.HELD}
 # phases that a look at a node that is not on, or not ours, does not end
@@ -71,21 +41,34 @@ def step(
 
 
 def handed_over(
-    record: NodeRecord | None, evidence: NodeEvidence, policy: Policy, now: Now, others: Mapping[str, NodeRecord] | None = None
+    record: NodeRecord | None,
+    evidence: NodeEvidence,
+    policy: Policy,
+    now: Now,
+    others: Mapping[str, NodeRecord] | None = None,
+    *,
+    spared: Collection[int] = (),
 ) -> Step:
     """One look at a node that a schedule wants off, once its guests are: the schedule stands for the grace period and for the notice.
 
-    Every veto counts as in `step`, and nothing is credited to later looks.
+    Every veto counts as in `step`, and nothing is credited to later looks. `spared` are guests that the schedule has dealt with: one that
+    runs all the same was left alone, held perhaps, or was started again, so its node stays on.
     """
     case = _case(record, evidence, policy, now, others)
     found = _held_back(case)
     if isinstance(found, Step):
         return found
     record = without_credit(remembered(case))
+    found += tuple(_left_alone(guest) for guest in running(case) if guest.vmid in spared)
     if found:
         detail = stays_on(case.node, found)
         return Step(record=record, decision=_decided(case, record, Verdict.KEEP, found[0].reason, detail, found))
     return _act(case, record, Reason.SCHEDULED, "is to go off, as a schedule says")
+
+
+def _left_alone(guest: Guest) -> Blocker:
+    detail = f"{guest.label} runs: its schedule left it alone, or somebody has started it since"
+    return Blocker(reason=Reason.LEFT_ALONE, subject=guest.subject, detail=detail)
 
 
 def busy_at_a_glance(

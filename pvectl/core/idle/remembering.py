@@ -34,16 +34,13 @@ def sane(record: NodeRecord) -> NodeRecord:
 def aged(record: NodeRecord, now: Now) -> NodeRecord:
     """The record at this moment: less of its cooldown left, and past power-offs as old as they truly are, whatever the wall clock did.
 
-    Time that another boot of the runner measured does not count: a cooldown rather lasts too long. It begins once a power-off is settled.
+    Time that another boot of the runner measured does not count: a cooldown rather lasts too long. It begins once a power-off is settled,
+    and until then `remembered` keeps the power-offs as old as they are.
     """
     passed = elapsed(record, now)
     if passed is None or record.phase in UNSETTLED:
         return record
-    jump = (now.wall - record.wall).total_seconds() - passed
-    history = record.off_history
-    if abs(jump) > TOLERANCE_S:
-        history = tuple(_moved(mark, jump, now) for mark in history)
-    return structs.replace(record, cooldown_left_s=max(record.cooldown_left_s - passed, 0.0), off_history=history)
+    return structs.replace(record, cooldown_left_s=max(record.cooldown_left_s - passed, 0.0), off_history=_as_old_as_they_are(record, now))
 
 
 def remembered(case: Case) -> NodeRecord:
@@ -52,7 +49,8 @@ def remembered(case: Case) -> NodeRecord:
     uptime = value(evidence.uptime)
     if record.phase in UNSETTLED and uptime is None and evidence.status != "offline":
         return record
-    history = record.off_history
+    # a jump of the wall clock shows in the record's own clocks, and those are about to be this look's
+    history = _as_old_as_they_are(record, now) if record.phase in UNSETTLED else record.off_history
     # what a node that is off, or has fallen silent, last said of its guests is no sign that one of them ran since
     if evidence.status == "online" and any(needs_its_node(guest, case) for guest in running(case) if guest.status != "unknown"):
         history = tuple(structs.replace(mark, needed_since=True) for mark in history)
@@ -83,6 +81,13 @@ def breaks(case: Case) -> Iterator[Break]:
     if broken is not None:
         yield broken
     yield from since_the_last_look(case)
+
+
+def _as_old_as_they_are(record: NodeRecord, now: Now) -> tuple[OffMark, ...]:
+    """The past power-offs by the wall clock as it is now."""
+    passed = elapsed(record, now)
+    jump = (now.wall - record.wall).total_seconds() - passed if passed is not None else 0.0
+    return tuple(_moved(mark, jump, now) for mark in record.off_history) if abs(jump) > TOLERANCE_S else record.off_history
 
 
 def _moved(mark: OffMark, jump: float, now: Now) -> OffMark:

@@ -14,6 +14,8 @@ from msgspec.structs import replace
 
 from pvectl.core.model import Known, Unknown
 from pvectl.core.plan import OutcomeStatus, Reason, Verdict
+from pvectl.core.schedules import handing
+from pvectl.core.schedules.handing import PlannedNode
 from pvectl.core.schedules.resuming import PlannedGuest
 from pvectl.core.schedules.schedule import Occurrence, Schedule, StayUp, awake_until, next_occurrence, occurrences
 
@@ -48,7 +50,11 @@ class State(StrEnum):
 
 
 class Entry(Struct, frozen=True, kw_only=True):
-    """What the ledger knows of one occurrence. From `deadline` on it may no longer begin."""
+    """What the ledger knows of one occurrence. From `deadline` on it may no longer begin.
+
+    `through` is how its guests came out, once they have, while `nodes` are still to be switched off; while one of the guests `spared`
+    runs, its node stays on.
+    """
 
     occurrence: Occurrence
     deadline: datetime
@@ -59,6 +65,9 @@ class Entry(Struct, frozen=True, kw_only=True):
     detail: str
     run_id: str | None = None
     guests: tuple[PlannedGuest, ...] = ()
+    through: State | None = None
+    nodes: tuple[PlannedNode, ...] = ()
+    spared: tuple[int, ...] = ()
 
 
 class Ledger(Struct, frozen=True, kw_only=True):
@@ -170,6 +179,39 @@ def answered(entry: Entry, vmid: int, *, result: OutcomeStatus | None, upid: str
     return replace(entry, changed_at=now, guests=_with(entry.guests, vmid, result=result, upid=upid))
 
 
+def guests_through(  # noqa: PLR0913 - all that is known of an end, and of what comes after it
+    entry: Entry, state: State, *, reason: Reason, detail: str, nodes: Iterable[str], spared: Iterable[int] = (), now: datetime
+) -> Entry:
+    """The entry once its guests have come out so, and these nodes are to go off; its end is that of the last of them.
+
+    Raises:
+        ValueError: it is not under way, or was there already.
+    """
+    if not entry.state.under_way or entry.through is not None or not state.ended:
+        raise ValueError(f"{entry.occurrence.wall} of {entry.occurrence.schedule} is {entry.state}, and its guests are not through")
+    planned = tuple(PlannedNode(node=node) for node in dict.fromkeys(nodes))
+    left_alone = tuple(sorted(spared))
+    return replace(
+        entry, state=State.RUNNING, through=state, reason=reason, detail=detail, nodes=planned, spared=left_alone, changed_at=now
+    )
+
+
+def node_begun(entry: Entry, node: str, now: datetime) -> Entry:
+    """The entry with the intent to switch this node off; to be on disk together with idle-check's own decision.
+
+    Raises:
+        ValueError: it is not to be switched off, or its turn has begun already.
+    """
+    if not any(one.node == node and not one.begun for one in handing.waiting(entry.nodes)):
+        raise ValueError(f"node {node} is not to be switched off for {entry.occurrence.wall} of {entry.occurrence.schedule}")
+    return replace(entry, nodes=handing.known(entry.nodes, node, begun=True), changed_at=now)
+
+
+def node_came(entry: Entry, node: str, result: OutcomeStatus, now: datetime) -> Entry:
+    """The entry with what came of one node."""
+    return replace(entry, nodes=handing.known(entry.nodes, node, result=result), changed_at=now)
+
+
 def finish(entry: Entry, state: State, *, reason: Reason, detail: str, now: datetime) -> Entry:
     """The entry at its end; raises ValueError where it has ended already, or `state` is no end."""
     if entry.state.ended or not state.ended:
@@ -274,15 +316,29 @@ def _judged_under_way(entry: Entry, schedule: Schedule, now: datetime, *, max_ru
     if now < limit:
         return entry
     detail = f"run {entry.run_id} died on the way, and it was too late to go on at {now:%Y-%m-%d %H:%M} UTC"
+    if entry.through is not None:
+        if not handing.waiting(entry.nodes):
+            return _as_it_came(entry, entry.through, now)
+        nodes = ", ".join(one.node for one in handing.waiting(entry.nodes))
+        detail = f"{entry.detail}; no run saw {nodes} off by {now:%Y-%m-%d %H:%M} UTC, and it is too late to go on"
+        return finish(entry, State.PARTIAL, reason=Reason.DEADLINE_PASSED, detail=detail, now=now)
     return finish(entry, State.FAILED, reason=Reason.INTERRUPTED, detail=detail, now=now)
 
 
 def _ended_by_change(entry: Entry, now: datetime) -> Entry:
+    if entry.through is not None and not handing.waiting(entry.nodes):
+        return _as_it_came(entry, entry.through, now)
     if entry.state.under_way:
         detail = f"run {entry.run_id} died on the way, and the schedule was changed or taken out since, or the clock set back"
-        return finish(entry, State.FAILED, reason=Reason.SUPERSEDED, detail=detail, now=now)
+        return finish(entry, State.FAILED if entry.through is None else State.PARTIAL, reason=Reason.SUPERSEDED, detail=detail, now=now)
     detail = f"the schedule was changed or taken out while this waited: {entry.detail}"
     return finish(entry, State.SKIPPED, reason=Reason.ONLY_ARMED, detail=detail, now=now)
+
+
+def _as_it_came(entry: Entry, through: State, now: datetime) -> Entry:
+    """The end of an entry whose run died when all was done but to say so."""
+    state = State.PARTIAL if handing.went_wrong(entry.nodes) else through
+    return finish(entry, state, reason=entry.reason, detail=entry.detail, now=now)
 
 
 def _with(guests: Iterable[PlannedGuest], vmid: int, **known: object) -> tuple[PlannedGuest, ...]:
