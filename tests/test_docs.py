@@ -24,12 +24,15 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def commands() -> Iterator[tuple[str, Any]]:
     root = typer.main.get_command(cli.app)
     for name in cli.COMMANDS:
-        found = root.get_command(None, name)  # type: ignore[attr-defined]
-        children = getattr(found, "commands", None)
-        if not children:
-            yield name, found
-        for child, command in (children or {}).items():
-            yield f"{name} {child}", command
+        yield from _below(name, root.get_command(None, name))  # type: ignore[attr-defined]
+
+
+def _below(name: str, found: Any) -> Iterator[tuple[str, Any]]:
+    children = getattr(found, "commands", None)
+    if not children:
+        yield name, found
+    for child, command in (children or {}).items():
+        yield from _below(f"{name} {child}", command)
 
 
 COMMANDS = dict(commands())
@@ -40,7 +43,7 @@ def test_the_readme_names_every_command(name: str) -> None:
     group, _, verb = name.partition(" ")
     lines = [line for line in README.splitlines() if f"`pvectl {group}" in line]
 
-    assert any(re.search(rf"(?:^|[ |\\]){re.escape(verb)}(?:[ |\\`]|$)", line.split(f"pvectl {group}")[1]) for line in lines), name
+    assert any(re.search(rf"(?:^|[ |\\`]){re.escape(verb)}(?:[ |\\`]|$)", line.split(f"pvectl {group}")[1]) for line in lines), name
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -77,7 +80,6 @@ def test_the_two_commands_are_one_line_each(marker: str) -> None:
 def test_the_version_is_a_released_or_unreleased_heading_away() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", __version__)
     assert "## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-
 
 
 def test_what_the_project_needs_is_what_it_imports() -> None:

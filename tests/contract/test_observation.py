@@ -224,6 +224,7 @@ def essence(view: ClusterView) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_the_same_view_comes_out_of_the_simulated_cluster_and_of_fakepve(sides: tuple[Stage, Door, Path]) -> None:
     stage, theirs, authority = sides
     views = []

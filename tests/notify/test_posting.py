@@ -115,6 +115,7 @@ BROKEN: dict[str, Act] = {
 
 
 @pytest.mark.parametrize("act", BROKEN.values(), ids=BROKEN)
+@pytest.mark.slow
 def test_without_an_answer_it_may_have_arrived_and_is_tried_again(listen: Listen, act: Act) -> None:
     listener = listen(act)
     result = told(listener, timeout=0.15)

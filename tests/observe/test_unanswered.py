@@ -68,6 +68,7 @@ def as_it_is() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.slow
 def test_s02_a_source_that_refuses_leaves_its_facts_unknown_and_no_others(source: str, as_it_is: dict[str, Any]) -> None:
     spoil(source, "500", as_it_is)
 

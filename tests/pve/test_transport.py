@@ -595,6 +595,7 @@ def test_s29_a_question_ends_by_the_deadline_whatever_the_server_does(connect: C
 
 
 @pytest.mark.parametrize("script", [script for _, script in SLOW], ids=[name for name, _ in SLOW])
+@pytest.mark.slow
 def test_s29_a_write_ends_by_the_deadline_and_its_outcome_is_unknown(connect: Connect, script: Script) -> None:
     with Listener(script) as server:
         client = connect(server.url, deadline=0.25)
