@@ -7,13 +7,13 @@ import io
 import socket
 from typing import TYPE_CHECKING, Any, Self
 
+from pvectl.dialling import connected, resolved
 from pvectl.notify.result import Countdown
 from pvectl.notify.tls import Tls, Unproven, make_context, prove
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-_Address = tuple[socket.AddressFamily, socket.SocketKind, int, Any]
 
 MOST = 192 << 10
 """Bytes one receiver may say to us in one connection: the head of an answer, 64 KiB of it, and room."""
@@ -128,7 +128,7 @@ def connect(host: str, port: int, limit: Countdown) -> Wire:
         Unreached: none does in time.
     """
     try:
-        return Wire(_connected(_addresses(host, port, limit), limit), limit)
+        return Wire(connected(resolved(host, port, limit, thread="resolve a receiver"), limit), limit)
     except OSError as error:
         raise Unreached(words(error, limit)) from None
 
@@ -152,48 +152,3 @@ def words(error: OSError, limit: Countdown) -> str:
 
     # not strerror: for some errors it is text of another library
     return os.strerror(error.errno).lower() if error.errno else "the connection failed"
-
-
-def _connected(addresses: list[_Address], limit: Countdown) -> socket.socket:
-    last: OSError = TimeoutError()
-    for position, (family, kind, protocol, address) in enumerate(addresses):
-        if not limit.left():
-            break
-        sock = socket.socket(family, kind, protocol)
-        try:
-            # a dead address leaves its share of the time to those after it
-            sock.settimeout(max(limit.left() / (len(addresses) - position), 0.001))
-            sock.connect(address)
-        except OSError as error:
-            sock.close()
-            last = error
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            return sock
-    raise last
-
-
-def _addresses(host: str, port: int, limit: Countdown) -> list[_Address]:
-    # the resolver keeps its own time, often 10 s and more, and nothing can interrupt it: it is left behind in a thread
-    import threading
-
-    found: list[list[_Address]] = []
-    failed: list[OSError] = []
-
-    def resolve() -> None:
-        try:
-            looked_up = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
-            found.append([(family, kind, protocol, address) for family, kind, protocol, _, address in looked_up])
-        except OSError as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=resolve, name="resolve a receiver", daemon=True)
-    thread.start()
-    thread.join(limit.wait())
-    if failed:
-        raise failed[0]
-    if not found:
-        raise TimeoutError
-    return found[0]

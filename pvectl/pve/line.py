@@ -7,8 +7,9 @@ import select
 import socket
 import time
 from http.client import HTTPException, HTTPResponse, IncompleteRead
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
+from pvectl.dialling import Address, connected, looked_up, resolved
 from pvectl.errors import DeadlineExceeded, ProtocolError
 from pvectl.pve.deadline import Deadline
 from pvectl.pve.hosts import Host
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
-_Address = tuple[socket.AddressFamily, socket.SocketKind, int, Any]
 
 CONNECT_S = 5.0
 READ_S = 35.0
@@ -206,7 +206,7 @@ def open_line(host: Host, secure: Callable[[socket.socket, Deadline], ssl.SSLSoc
     limit.check()
     within = limit.within(CONNECT_S)
     try:
-        sock = _connected(host, within)
+        sock = connected(_addresses(host, within), within)
         if secure is not None:
             sock = secure(sock, within)
     except TimeoutError:
@@ -217,58 +217,10 @@ def open_line(host: Host, secure: Callable[[socket.socket, Deadline], ssl.SSLSoc
     return Line(host, sock)
 
 
-def _connected(host: Host, limit: Deadline) -> socket.socket:
-    addresses = _addresses(host, limit)
-    last: OSError = TimeoutError()
-    for position, (family, kind, protocol, address) in enumerate(addresses):
-        if not limit.left():
-            break
-        sock = socket.socket(family, kind, protocol)
-        try:
-            # a dead address leaves its share of the time to those after it
-            sock.settimeout(max(limit.left() / (len(addresses) - position), 0.001))
-            sock.connect(address)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except OSError as error:
-            sock.close()
-            last = error
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            return sock
-    raise last
-
-
-def _addresses(host: Host, limit: Deadline) -> list[_Address]:
+def _addresses(host: Host, limit: Deadline) -> list[Address]:
     if host.is_address:
-        return _looked_up(host, socket.AI_NUMERICHOST)
-    # the resolver keeps its own time, often 10 s and more, and nothing can interrupt it: it is left behind in a thread
-    import threading
-
-    found: list[list[_Address]] = []
-    failed: list[OSError] = []
-
-    def resolve() -> None:
-        try:
-            found.append(_looked_up(host))
-        except OSError as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=resolve, name=f"resolve {host.name}", daemon=True)
-    thread.start()
-    thread.join(limit.left())
-    if failed:
-        raise failed[0]
-    if not found:
-        raise TimeoutError
-    return found[0]
-
-
-def _looked_up(host: Host, flags: int = 0) -> list[_Address]:
-    # as bytes: for a str Python would load its IDNA codec, and parse_host lets nothing but ASCII through
-    found = socket.getaddrinfo(host.name.encode("ascii"), host.port, type=socket.SOCK_STREAM, flags=flags)
-    return [(family, kind, protocol, address) for family, kind, protocol, _, address in found]
+        return looked_up(host.name, host.port, socket.AI_NUMERICHOST)
+    return resolved(host.name, host.port, limit, thread=f"resolve {host.name}")
 
 
 def _whole(response: HTTPResponse) -> Answer:
