@@ -27,7 +27,8 @@ _FAILURES = 3
 
 def mirror(run: Run, section: Alert, rules: Rules, alerts: Alerts, records: Records) -> dict[str, str | None]:
     """Push the state of things to each of them; by name, why one did not take it, None where it did."""
-    names = mirrors_of(section)
+    away = out_of_reach(section, run.env)
+    names = [name for name in mirrors_of(section) if name not in away]
     if not names:
         return {}
     from pvectl.notify.result import Delivered
@@ -35,8 +36,6 @@ def mirror(run: Run, section: Alert, rules: Rules, alerts: Alerts, records: Reco
     channels = alerts.channels()
     told: dict[str, str | None] = {}
     for name in names:
-        if name in out_of_reach(section, run.env):
-            continue
         before = channels.get(name, Channel(receiver=name))
         result = _pushed(run, section, rules, records, before)
         if result is None:

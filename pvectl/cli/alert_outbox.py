@@ -13,13 +13,13 @@ from pvectl.cli.alert_words import length_of_ids
 from pvectl.cli.layout import Column, Table, Terminal, text_of
 from pvectl.cli.output import Report
 from pvectl.cli.words import moment, span
-from pvectl.core.alerts.incident import Incident, Kind, Phase, Records, noted
+from pvectl.core.alerts.incident import Incident, Kind, Records
 from pvectl.core.alerts.message import written
-from pvectl.core.alerts.notification import Notification, Story
+from pvectl.core.alerts.notification import Notification
 from pvectl.core.alerts.outbox import GIVE_UP_AFTER, Channel, Limit, Row, State, tokens
 from pvectl.core.alerts.outbox import dropped as dropped_row
 from pvectl.core.alerts.outbox import retried as retried_row
-from pvectl.core.alerts.telling import given_up
+from pvectl.core.alerts.telling import given_up, is_latest, on_its_way_again
 from pvectl.core.amounts import many
 from pvectl.core.monitor.finding import Severity
 from pvectl.core.text import clean
@@ -134,7 +134,7 @@ def retried(run: Run, words: Sequence[str], *, dead: bool) -> Report:
         again = [row for row in chosen if row.id not in past]
         after = records
         for row in again:
-            after = _on_its_way_again(after, row, now) if row.state is not State.PENDING else after
+            after = on_its_way_again(after, row.notification, now) if row.state is not State.PENDING else after
         queued = [row if row.state is State.PENDING else retried_row(row, now) for row in again]
         channels = alerts.channels()
         opened = {row.receiver: replace(channels[row.receiver], not_before=None) for row in again if row.receiver in channels}
@@ -219,25 +219,7 @@ def _is_news(row: Row, records: Records, now: datetime) -> bool:
     notification = row.notification
     if not notification.stories:
         return notification.expires_at is None or now < notification.expires_at
-    return any(_is_latest(story, row.receiver, records) for story in notification.stories)
-
-
-def _is_latest(story: Story, receiver: str, records: Records) -> bool:
-    incident = records.incidents.get(story.name)
-    if incident is None or incident.id != story.incident or receiver not in incident.told:
-        return False
-    return incident.told[receiver].seq == story.seq and (incident.phase is Phase.OK) == (story.ended_at is not None)
-
-
-def _on_its_way_again(records: Records, row: Row, now: datetime) -> Records:
-    """The records with a message on its way that had been given up, so that its end is told as well."""
-    changed: dict[str, Incident] = {}
-    for story in row.notification.stories:
-        if _is_latest(story, row.receiver, records):
-            incident = records.incidents[story.name]
-            told = {**incident.told, row.receiver: replace(incident.told[row.receiver], given_up_at=None)}
-            changed[story.name] = noted(replace(incident, told=told), now, "tried again", f"{story.kind.value} to {row.receiver}")
-    return replace(records, incidents={**records.incidents, **changed})
+    return any(is_latest(story, row.receiver, records) for story in notification.stories)
 
 
 def _names(rows: Iterable[Row]) -> set[str]:

@@ -116,16 +116,17 @@ def sent(run: Run, section: Alert, alerts: Alerts) -> Drained | None:
     from pvectl.cli.alert_setup import receivers_of, words_of
     from pvectl.notify.outbox import drain
 
+    limits = limits_of(section)
     return drain(
         alerts,
         receivers_of(run, section),
-        limits_of(section),
+        limits,
         words=words_of(run, section),
         clock=run.clock,
         deadline=run.time_for(DELIVERY_S),
         jitter=random.random,
         # a run by hand must not have them count as broken, and the service wait for an hour
-        only=set(limits_of(section)) - out_of_reach(section, run.env),
+        only=set(limits) - out_of_reach(section, run.env),
     )
 
 

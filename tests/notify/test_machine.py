@@ -9,9 +9,8 @@ from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, rule
 
 from pvectl.core.alerts import outbox
 from pvectl.core.alerts.incident import Kind
@@ -35,6 +34,7 @@ from pvectl.store.opening import open_to_alert
 from tests.core.alerts import test_machine
 from tests.core.alerts.test_machine import LIMITS, OBJECTS, RULES, TRUTHS, Disk
 from tests.notify.desk import StandingClock, directory
+from tests.support.machines import played
 
 HOOKS: dict[str, Receiver] = {name: Webhook(name=name, endpoint=Endpoint(url=Secret(f"https://{name}.invalid/"))) for name in LIMITS}
 FAULTS = ("killed before it is written", "killed after it is written", "disk full")
@@ -208,27 +208,13 @@ class Kept(test_machine.World):
         return Permanent(reason=answer.error or "")
 
 
-def run(examples: int, steps: int) -> None:
-    run_state_machine_as_test(
-        Kept,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            deadline=None,
-            derandomize=True,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
-
-
 def test_whatever_write_fails_nobody_is_left_in_the_dark_or_told_twice() -> None:
-    run(3, 4)
+    played(Kept, 3, 4)
 
 
 @pytest.mark.slow
 def test_whatever_write_fails_nobody_is_left_in_the_dark_or_told_twice_in_many_worlds() -> None:
-    run(int(os.environ.get("PVECTL_WORLDS", "12")), 20)
+    played(Kept, int(os.environ.get("PVECTL_WORLDS", "12")), 20)
 
 
 @pytest.mark.slow

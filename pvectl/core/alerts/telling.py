@@ -127,6 +127,26 @@ def given_up(records: Records, notification: Notification, at: datetime) -> Reco
     return _marked(records, notification, at, arrived=False)
 
 
+def on_its_way_again(records: Records, notification: Notification, at: datetime) -> Records:
+    """The records with a message on its way that had been given up, so that its end is told as well."""
+    changed: dict[str, Incident] = {}
+    receiver = notification.receiver
+    for story in notification.stories:
+        if is_latest(story, receiver, records):
+            incident = records.incidents[story.name]
+            told = {**incident.told, receiver: replace(incident.told[receiver], given_up_at=None)}
+            changed[story.name] = noted(replace(incident, told=told), at, "tried again", f"{story.kind.value} to {receiver}")
+    return replace(records, incidents={**records.incidents, **changed})
+
+
+def is_latest(story: Story, receiver: str, records: Records) -> bool:
+    """Whether this is the last word a receiver was to get on an incident that still stands as it says."""
+    incident = records.incidents.get(story.name)
+    if incident is None or incident.id != story.incident or receiver not in incident.told:
+        return False
+    return incident.told[receiver].seq == story.seq and (incident.phase is Phase.OK) == (story.ended_at is not None)
+
+
 def unfuture(incident: Incident, now: datetime) -> Incident:
     """The incident with no message in the future: a clock that was set back must not put off what is due."""
     moments = {receiver: told for receiver, told in incident.told.items() if _latest(told) > now}

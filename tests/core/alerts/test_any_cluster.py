@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from msgspec.structs import replace
 
 from pvectl.core.alerts import outbox
@@ -24,6 +23,7 @@ from pvectl.core.monitor.checks.evaluation import Evaluation
 from pvectl.core.monitor.checks.registry import CHECKS
 from pvectl.core.monitor.finding import Finding, Severity
 from tests.core.alerts.runs import CRITICAL, NOW, UNKNOWN, WARNING, bad, saw, view
+from tests.support.machines import played
 
 Object = tuple[str, str]
 NODE, UNHEARD, API = ("node.offline", "node/pve1"), ("node.offline", "node/pve2"), ("self.coverage", "api")
@@ -231,24 +231,10 @@ class Cluster(RuleBasedStateMachine):
         return story is not None and story.kind not in (Kind.RESOLVED, Kind.PASSED)
 
 
-def run(examples: int, steps: int) -> None:
-    run_state_machine_as_test(
-        Cluster,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            deadline=None,
-            derandomize=True,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
-
-
 def test_whoever_can_be_told_knows_how_bad_it_is_today() -> None:
-    run(3, 5)
+    played(Cluster, 3, 5)
 
 
 @pytest.mark.slow
 def test_whoever_can_be_told_knows_how_bad_it_is_today_in_many_clusters() -> None:
-    run(120, 25)
+    played(Cluster, 120, 25)

@@ -8,9 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from msgspec import Struct
 
 from pvectl.core.alerts import outbox
@@ -26,6 +25,7 @@ from pvectl.core.monitor.checks.evaluation import Evaluation
 from pvectl.core.monitor.checks.registry import CHECKS
 from pvectl.core.monitor.finding import Finding
 from tests.core.alerts.runs import CRITICAL, NOW, UNKNOWN, WARNING, bad, saw
+from tests.support.machines import played
 
 OBJECTS = (("disk.smart", "disk/pve1/sda"), ("backup.age", "guest/100"), ("storage.usage", "storage/nfs"), ("node.offline", "node/pve9"))
 RULES = Rules(cluster="lab", receivers=("mail", "pager"))
@@ -256,27 +256,13 @@ class World(RuleBasedStateMachine):
                 self.opened.add((notification.receiver, story.incident))
 
 
-def run(examples: int, steps: int) -> None:
-    run_state_machine_as_test(
-        World,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            deadline=None,
-            derandomize=True,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
-
-
 def test_nobody_is_left_in_the_dark_and_nobody_is_told_twice() -> None:
-    run(6, 8)
+    played(World, 6, 8)
 
 
 @pytest.mark.slow
 def test_nobody_is_left_in_the_dark_and_nobody_is_told_twice_in_many_worlds() -> None:
-    run(int(os.environ.get("PVECTL_WORLDS", "30")), 25)
+    played(World, int(os.environ.get("PVECTL_WORLDS", "30")), 25)
 
 
 @pytest.mark.slow

@@ -9,11 +9,13 @@ import pytest
 from msgspec.structs import replace
 
 from pvectl.core.alerts import outbox
-from pvectl.core.alerts.incident import Kind, began
+from pvectl.core.alerts.incident import Kind, Records, began
 from pvectl.core.alerts.notification import Notification, about, digest, notice, story, urgency
 from pvectl.core.alerts.outbox import Answer, Channel, Limit, Result, Row, State
+from pvectl.core.alerts.step import step
+from pvectl.core.alerts.telling import given_up, on_its_way_again
 from pvectl.core.monitor.finding import Severity
-from tests.core.alerts.runs import CRITICAL, NOW, WARNING, bad
+from tests.core.alerts.runs import CRITICAL, NOW, RULES, WARNING, bad, saw
 
 LIMITS = {"mail": Limit(), "chat": Limit()}
 WIDE = {"mail": Limit(per_hour=10_000, burst=1000)}
@@ -376,3 +378,17 @@ def test_all_news_for_a_digest_that_waits_make_one_other_digest() -> None:
     rows = outbox.enqueued(queue(summary), over, at(600))
     assert [row.state for row in rows] == [State.REPLACED, State.PENDING]
     assert sorted(one.kind for one in rows[1].notification.stories) == [Kind.FIRING, *[Kind.PASSED] * 199]
+
+
+def test_what_was_given_up_is_on_its_way_again_unless_there_is_newer_word_on_it() -> None:
+    records, (first,), _ = step(Records(), saw(bad()), RULES, (), NOW)
+    lost = given_up(records, first, NOW)
+    (name,) = lost.incidents
+    word = lost.incidents[name].told[first.receiver]
+    assert word.given_up_at == NOW
+    again = on_its_way_again(lost, first, NOW)
+    assert again.incidents[name].told[first.receiver].given_up_at is None
+    assert again.incidents[name].timeline[-1].what == "tried again"
+    newer = replace(lost.incidents[name], told={first.receiver: replace(word, seq=word.seq + 1)})
+    for other in (Records(), replace(lost, incidents={name: newer}), replace(lost, incidents={name: replace(newer, told={})})):
+        assert on_its_way_again(other, first, NOW) == other
