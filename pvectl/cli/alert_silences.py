@@ -72,22 +72,23 @@ def added(run: Run, wanted: Wanted, *, reason: str, until: str | None, for_: str
     end = end_of(until, for_, now)
     store = run.store("hold")
     alerts = Alerts(store)
-    silence = Silence(
-        id=store.new_id(),
-        checks=checks,
-        object=_pattern("--object", wanted.object),
-        tag=fold(tag) if (tag := _pattern("--tag", wanted.tag)) is not None else None,
-        pool=_pattern("--pool", wanted.pool),
-        node=_pattern("--node", wanted.node),
-        until=end,
-        author=who(run.env),
-        reason=said,
-        made_at=now,
-    )
-    if (problem := problem_of(silence)) is not None:
-        hint = "silences end by themselves so that none is forgotten; for longer, give a rule in pvectl.yml no receivers"
-        raise UsageError(problem, hint=hint if end - now > LONGEST else None)
-    alerts.add_silence(silence)
+    with alerts.transaction():
+        silence = Silence(
+            id=store.new_id(),
+            checks=checks,
+            object=_pattern("--object", wanted.object),
+            tag=fold(tag) if (tag := _pattern("--tag", wanted.tag)) is not None else None,
+            pool=_pattern("--pool", wanted.pool),
+            node=_pattern("--node", wanted.node),
+            until=end,
+            author=who(run.env),
+            reason=said,
+            made_at=now,
+        )
+        if (problem := problem_of(silence)) is not None:
+            hint = "silences end by themselves so that none is forgotten; for longer, give a rule in pvectl.yml no receivers"
+            raise UsageError(problem, hint=hint if end - now > LONGEST else None)
+        alerts.add_silence(silence)
     row = _row(silence, alerts.records(), now)
     head = f"nobody is told of {scope_of(silence)} until {moment(end, now)} ({span(row.left_s)}): {said}"
     covered = f"it covers {many(row.covers, 'open incident')}; pvectl alert silence remove {silence.id} ends it before its time"

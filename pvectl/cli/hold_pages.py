@@ -51,8 +51,9 @@ def added(run: Run, word: str, *, reason: str, until: str | None, for_: str | No
     end = _end(until, for_, now)
     subject, remark = _subject(run, word)
     store = run.store("hold")
-    hold = Hold(id=store.new_id(), subject=subject, until=end, reason=clean(reason).strip(), who=who(run.env), made_at=now)
-    store.add_hold(hold)
+    with store.transaction():
+        hold = Hold(id=store.new_id(), subject=subject, until=end, reason=clean(reason).strip(), who=who(run.env), made_at=now)
+        store.add_hold(hold)
     remark = (*remark, *_nobody_looks_here(run, store))
     row = _row(hold, now)
     stays = f"{named(subject)} stays on until {moment(end, now)} ({span(row.left_s)}): {hold.reason}"

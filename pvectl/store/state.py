@@ -123,7 +123,10 @@ class Store:
             rows.take_out(self._connection, "kept", "kind = ? AND name = ?", (kind, key))
 
     def new_id(self) -> str:
-        """An id for a decision, an intent, a hold or a silence that nothing else here has."""
+        """An id for a decision, an intent, a hold or a silence that nothing else here has.
+
+        Beside a run, ask and write in one transaction, or somebody else may be given the same one in between.
+        """
         with self._session.reading():
             given = [f"SELECT 1 FROM {table} WHERE id = ?" for table in ("decisions", *_INTENDED, "holds")]  # noqa: S608
             if file.has_alerts(self._connection):

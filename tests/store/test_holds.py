@@ -121,12 +121,20 @@ def test_s25_a_hold_that_went_into_a_file_which_was_set_aside_in_that_moment_is_
 
 
 def test_many_hands_place_holds_at_once_and_none_is_lost(state: State) -> None:
+    # both draw the same numbers at the same moment, so that each id they could be given is one the other wants
     code = """
-for number in range(5):
-    with open_beside(directory, LAB, clock) as store:
-        store.add_hold(a_hold(store.new_id() + str(os.getpid())))
+drawn = iter(range(1024))
+os.urandom = lambda length: next(drawn).to_bytes(length, "big")
+say("ready")
+wait()
+for number in range(20):
+    with open_beside(directory, LAB, clock) as store, store.transaction():
+        store.add_hold(a_hold(store.new_id()))
 say("done")
 """
     with other(state.directory, code) as one, other(state.directory, code) as two, state.run() as store:
+        assert (one.says(), two.says()) == ("ready", "ready")
+        one.go_on()
+        two.go_on()
         assert (one.says(), two.says()) == ("done", "done")
-        assert len(store.holds(at=NOON)) == 10
+        assert len(store.holds(at=NOON)) == 40
