@@ -31,9 +31,9 @@ def run_(run: "Run", *, dry_run: DryRun = False) -> "Report":
     It looks as monitor does, and tells what is new, worse, still so, or over. A timer runs this every few minutes. What could not be
     delivered is tried again by the next runs, for three days.
     """
-    from pvectl.cli import alert_run_pages
+    from pvectl.cli.alerts import run_pages
 
-    return alert_run_pages.report(run, dry_run=dry_run)
+    return run_pages.report(run, dry_run=dry_run)
 
 
 @command(app, "test", schema="alert-test", tabular=False, stateful=True)
@@ -52,9 +52,9 @@ def try_receiver(
     It goes the way a real one goes: rule, state, outbox, delivery; nobody else is told. The exit code is 1 when it was not delivered; it is
     not tried again.
     """
-    from pvectl.cli import alert_trial
+    from pvectl.cli.alerts import trial
 
-    return alert_trial.tried(run, receiver, check=check)
+    return trial.tried(run, receiver, check=check)
 
 
 @command(app, "list", schema="alert-list", stateful=True)
@@ -68,7 +68,7 @@ def list_(
 
     Where nobody was told, it says why. The cluster is not asked.
     """
-    from pvectl.cli import alert_pages
+    from pvectl.cli.alerts import pages as alert_pages
 
     return alert_pages.listed(run, everything=all_, header=not no_header)
 
@@ -79,9 +79,9 @@ def explain(run: "Run", incident: Incident) -> "Report":
 
     The rule that applies, values, thresholds, what it rests on, its history, and who was told what and when, or why nobody was.
     """
-    from pvectl.cli import alert_explained
+    from pvectl.cli.alerts import explained
 
-    return alert_explained.explained(run, incident)
+    return explained.explained(run, incident)
 
 
 @command(app, "ack", schema="alert-ack", stateful=True)
@@ -94,7 +94,7 @@ def ack(
 
     It is not told again until it gets worse. That it is over is told all the same.
     """
-    from pvectl.cli import alert_changes
+    from pvectl.cli.alerts import changes as alert_changes
 
     return alert_changes.acknowledged(run, incidents, note=note)
 
@@ -102,7 +102,7 @@ def ack(
 @command(app, "unack", schema="alert-unack", stateful=True)
 def unack(run: "Run", incidents: Incidents) -> "Report":
     """Take an acknowledgement back."""
-    from pvectl.cli import alert_changes
+    from pvectl.cli.alerts import changes as alert_changes
 
     return alert_changes.unacknowledged(run, incidents)
 
@@ -137,7 +137,7 @@ def silence_add(
     What is given has to fit together; * and ? are wildcards. Incidents go on being watched and listed. Whoever was told that one began is
     still told that it is over.
     """
-    from pvectl.cli import alert_silences
+    from pvectl.cli.alerts import silences as alert_silences
 
     matcher = alert_silences.Wanted(checks=tuple(checks or ()), object=object_, tag=tag, pool=pool, node=node)
     return alert_silences.added(run, matcher, reason=reason, until=until, for_=for_)
@@ -146,7 +146,7 @@ def silence_add(
 @command(silence, "list", schema="alert-silence-list", stateful=True)
 def silence_list(run: "Run", *, no_header: NoHeader = False) -> "Report":
     """List the silences in force, and what they cover."""
-    from pvectl.cli import alert_silences
+    from pvectl.cli.alerts import silences as alert_silences
 
     return alert_silences.listed(run, header=not no_header)
 
@@ -162,7 +162,7 @@ def silence_remove(
     ],
 ) -> "Report":
     """End a silence before its time."""
-    from pvectl.cli import alert_silences
+    from pvectl.cli.alerts import silences as alert_silences
 
     return alert_silences.removed(run, silences)
 
@@ -178,7 +178,7 @@ def outbox_list(
     no_header: NoHeader = False,
 ) -> "Report":
     """List the messages that wait, and those that were given up."""
-    from pvectl.cli import alert_outbox
+    from pvectl.cli.alerts import outbox as alert_outbox
 
     return alert_outbox.listed(run, everything=all_, header=not no_header)
 
@@ -196,7 +196,7 @@ def outbox_retry(
 
     What was given up is tried for three more days; what waits is tried at once, whenever it was to be tried next.
     """
-    from pvectl.cli import alert_outbox
+    from pvectl.cli.alerts import outbox as alert_outbox
 
     return alert_outbox.retried(run, messages or (), dead=dead)
 
@@ -212,7 +212,7 @@ def outbox_drop(
 
     What still lasts is told anew when it would be repeated.
     """
-    from pvectl.cli import alert_outbox
+    from pvectl.cli.alerts import outbox as alert_outbox
 
     return alert_outbox.dropped(run, messages, yes=yes)
 
@@ -227,7 +227,7 @@ def replay(
 
     It goes by what the runs of the last days found. Nothing is sent.
     """
-    from pvectl.cli import alert_replay
+    from pvectl.cli.alerts import replay as alert_replay
 
     return alert_replay.report(run, rules=rules, since=since)
 
@@ -238,6 +238,6 @@ def prometheus(run: "Run") -> "Report":
 
     They are about the metrics of monitor -o prometheus.
     """
-    from pvectl.cli import alert_export
+    from pvectl.cli.alerts import export as alert_export
 
     return alert_export.report(run)

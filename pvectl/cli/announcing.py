@@ -74,7 +74,7 @@ def send_announced(run: Run) -> tuple[str, ...]:
     section = run.jobs().alert
     if not section.enabled or not section.receivers:
         return ()
-    from pvectl.cli.alert_run import sent
+    from pvectl.cli.alerts.run import sent
     from pvectl.config.receivers import noticed_of
     from pvectl.store.alerts import Alerts
 

@@ -15,8 +15,8 @@ from pvectl.cli.options import command, leaf
 
 if TYPE_CHECKING:
     from pvectl.cli.context import Run
-    from pvectl.cli.demo_cluster import Stage
-    from pvectl.cli.demo_tour import Scene
+    from pvectl.cli.demos.cluster import Stage
+    from pvectl.cli.demos.tour import Scene
     from pvectl.cli.output import Report
 
 SPEED = 30
@@ -35,8 +35,8 @@ def demo(
     speed: Annotated[int, typer.Option("--speed", metavar="N", min=1, max=300, help="How many times as fast its time passes.")] = SPEED,
 ) -> "Report":
     """See pvectl at work: a tour of its real commands against an embedded simulated cluster, in under a minute."""
-    from pvectl.cli.demo_cluster import on_stage
-    from pvectl.cli.demo_tour import ENDING, OPENING, SCENES
+    from pvectl.cli.demos.cluster import on_stage
+    from pvectl.cli.demos.tour import ENDING, OPENING, SCENES
     from pvectl.cli.output import Report
 
     with on_stage(speed) as stage, _without_settings():
@@ -48,7 +48,7 @@ def demo(
 
 def against_the_simulated_cluster(run: "Run") -> None:
     """Let this run speak to the embedded cluster instead of the one in proxmox.yml; it starts here and ends with the run."""
-    from pvectl.cli.demo_cluster import on_stage
+    from pvectl.cli.demos.cluster import on_stage
 
     staging = on_stage(SPEED)
     stage = staging.__enter__()

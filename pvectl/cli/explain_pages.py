@@ -10,11 +10,12 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pvectl.cli import idle_pages, schedule_pages
 from pvectl.cli.history_pages import table_of
+from pvectl.cli.idle import pages as idle_pages
 from pvectl.cli.kept import Kept, KeptLook, KeptPlan, KeptStep, KeptTurns, Payload
 from pvectl.cli.layout import Terminal, folded, paint, text_of
 from pvectl.cli.output import Problem, Report
+from pvectl.cli.schedules import pages as schedule_pages
 from pvectl.cli.words import moment, span
 from pvectl.core import idle
 from pvectl.core.evidence import HaStatus, Member, NodeEvidence, TaskHistory

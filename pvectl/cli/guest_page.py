@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from pvectl.cli import guest_table, schedule_standing
+from pvectl.cli import guest_table
 from pvectl.cli.diary import in_words
 from pvectl.cli.layout import Terminal, paint
 from pvectl.cli.output import Report
+from pvectl.cli.schedules import standing as schedule_standing
 from pvectl.cli.standing import of_guest
 from pvectl.cli.words import percent, size, span
 from pvectl.core import shutdown

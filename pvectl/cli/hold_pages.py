@@ -113,9 +113,9 @@ def _subject(run: Run, word: str) -> tuple[str, tuple[str, ...]]:
 
 def _nobody_looks_here(run: Run, store: Store) -> tuple[str, ...]:
     """A hold counts for the jobs that keep their state where it is kept; of the first one somebody may be at the wrong machine, or user."""
-    from pvectl.cli.idle_memory import LAST
+    from pvectl.cli.idle.memory import LAST
     from pvectl.cli.kept import LastDecision
-    from pvectl.cli.schedule_books import LEDGERS
+    from pvectl.cli.schedules.books import LEDGERS
     from pvectl.core.schedules.ledger import Ledger
     from pvectl.errors import BadState
     from pvectl.store import state_dir

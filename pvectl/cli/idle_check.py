@@ -28,7 +28,9 @@ def idle_check(
 
     A timer runs it every few minutes. Any doubt keeps a node on, and the decision says why; pvectl hold keeps one on by hand.
     """
-    from pvectl.cli import announcing, idle_pages, idle_run
+    from pvectl.cli import announcing
+    from pvectl.cli.idle import pages as idle_pages
+    from pvectl.cli.idle import run as idle_run
 
     checked = idle_run.check(run, tuple(nodes or ()), dry_run=dry_run)
     remarks: tuple[str, ...] = ()

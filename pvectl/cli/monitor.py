@@ -57,7 +57,8 @@ def monitor(
     What is found does not change the exit code, unless --fail-on says so. With -o nagios it is that of a plugin: 0 fine, 1 warning,
     2 critical, 3 unknown, and every failure of pvectl itself is 3.
     """
-    from pvectl.cli import monitor_pages, monitor_run
+    from pvectl.cli.monitoring import pages as monitor_pages
+    from pvectl.cli.monitoring import run as monitor_run
     from pvectl.core.monitor.finding import Severity
 
     if schema:

@@ -48,7 +48,9 @@ def run_(run: "Run", schedule: Schedule = None, *, dry_run: DryRun = False) -> "
     A timer runs this every few minutes; pvectl alone decides what is due. A time that nobody came by for is missed and said so, never
     made up for. A new or edited schedule begins with its next time.
     """
-    from pvectl.cli import announcing, schedule_pages, schedule_run
+    from pvectl.cli import announcing
+    from pvectl.cli.schedules import pages as schedule_pages
+    from pvectl.cli.schedules import run as schedule_run
 
     ran = schedule_run.carry_out(run, schedule, dry_run=dry_run)
     remarks: tuple[str, ...] = ()
@@ -69,6 +71,6 @@ def next_(
 
     Marked are those that a clock change moves, those in a stay-up window, and what holds will keep on then. The cluster is not asked.
     """
-    from pvectl.cli import schedule_coming
+    from pvectl.cli.schedules import coming as schedule_coming
 
     return schedule_coming.coming(run, schedule, count)

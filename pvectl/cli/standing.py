@@ -94,8 +94,8 @@ def _standing(run: Run, node: str, decided: NodeDecision | str, id_: str | None)
 def _decisions(run: Run) -> Mapping[str, tuple[NodeDecision | str, str | None]]:
     """Each node's decision: what a cheap look says now where that is enough, else the last run's with its id; or why there is none."""
     from pvectl import observe
-    from pvectl.cli.idle_memory import LAST, RECORDS
-    from pvectl.cli.idle_run import policy_of
+    from pvectl.cli.idle.memory import LAST, RECORDS
+    from pvectl.cli.idle.run import policy_of
     from pvectl.cli.kept import LastDecision
 
     try:

@@ -96,7 +96,7 @@ def incidents(context: Any, _incomplete: str) -> Words:
 
     def ask() -> Words:
         with _alerts(context) as alerts:
-            from pvectl.cli.alert_words import open_ones
+            from pvectl.cli.alerts.words import open_ones
 
             found = open_ones(alerts.records())
             return [(each.id, each.finding.message) for each in found] + [(each.name, each.finding.message) for each in found]
@@ -206,7 +206,7 @@ def _within_the_limit(ask: Callable[[], Words]) -> Words:
 
 def _resources(context: Any) -> Resources:
     if context.find_root().params.get("demo"):
-        from pvectl.cli.demo_cluster import on_stage
+        from pvectl.cli.demos.cluster import on_stage
 
         with on_stage(speed=1) as stage:
             return _asked(stage.connection())

@@ -24,9 +24,10 @@ def print_(run: "Run", *, systemd: Systemd = False, cron: Cron = False, root: Ro
 
     With systemd where that runs the machine, otherwise with cron. The output of --cron can be put into a file of /etc/cron.d as it is.
     """
-    from pvectl.cli import timer_pages, timer_work
+    from pvectl.cli.timing import pages as timer_pages
+    from pvectl.cli.timing import work
 
-    return timer_pages.printed(timer_work.plan(run, timer_work.chosen(root, systemd=systemd, cron=cron), root))
+    return timer_pages.printed(work.plan(run, work.chosen(root, systemd=systemd, cron=cron), root))
 
 
 @command(app, "install", schema="timers-install", tabular=False)
@@ -36,11 +37,12 @@ def install(run: "Run", *, systemd: Systemd = False, cron: Cron = False, dry_run
     Writes the entries of the enabled jobs, starts their timers, and takes away those of jobs that are not enabled any more. Never
     overwrites a file that pvectl did not write.
     """
-    from pvectl.cli import timer_pages, timer_work
+    from pvectl.cli.timing import pages as timer_pages
+    from pvectl.cli.timing import work
 
-    kinds = timer_work.with_installed(timer_work.chosen(root, systemd=systemd, cron=cron), root)
-    plan = timer_work.plan(run, kinds, root)
-    return timer_pages.installed(plan, timer_work.install(plan, run.env, dry_run=dry_run))
+    kinds = work.with_installed(work.chosen(root, systemd=systemd, cron=cron), root)
+    plan = work.plan(run, kinds, root)
+    return timer_pages.installed(plan, work.install(plan, run.env, dry_run=dry_run))
 
 
 @command(app, "status", schema="timers-status", tabular=False)
@@ -49,9 +51,10 @@ def status(run: "Run", *, systemd: Systemd = False, cron: Cron = False, root: Ro
 
     Give the same --cluster and --config-dir as to install: the entries name them.
     """
-    from pvectl.cli import timer_pages, timer_work
+    from pvectl.cli.timing import pages as timer_pages
+    from pvectl.cli.timing import work
 
-    return timer_pages.status(timer_work.look(run, timer_work.asked(root, systemd=systemd, cron=cron), root))
+    return timer_pages.status(work.look(run, work.asked(root, systemd=systemd, cron=cron), root))
 
 
 @command(app, "remove", schema="timers-remove", tabular=False)
@@ -60,6 +63,7 @@ def remove(run: "Run", *, systemd: Systemd = False, cron: Cron = False, dry_run:
 
     Whatever the configuration says now. A run that is under way comes to its end.
     """
-    from pvectl.cli import timer_pages, timer_work
+    from pvectl.cli.timing import pages as timer_pages
+    from pvectl.cli.timing import work
 
-    return timer_pages.removed(timer_work.remove(timer_work.asked(root, systemd=systemd, cron=cron), root, run.env, dry_run=dry_run))
+    return timer_pages.removed(work.remove(work.asked(root, systemd=systemd, cron=cron), root, run.env, dry_run=dry_run))

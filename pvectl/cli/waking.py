@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pvectl.cli.diary import StoredDiary
-from pvectl.cli.idle_memory import RECORDS
+from pvectl.cli.idle.memory import RECORDS
 from pvectl.cli.output import Problem, Report
 from pvectl.cli.patience import LOOK_S
 from pvectl.cli.words import span

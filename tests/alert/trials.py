@@ -25,8 +25,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from pvectl.cli import alert_run, monitor_run
+from pvectl.cli.alerts import run as alert_run
 from pvectl.cli.context import Run
+from pvectl.cli.monitoring import run as monitor_run
 from pvectl.clock import SystemClock
 from pvectl.config.load import load_jobs
 from pvectl.config.schema import PvectlFile

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from pvectl.cli.alert_run import _Look
+from pvectl.cli.alerts.run import _Look
 from pvectl.cli.context import Run
 from pvectl.clock import SystemClock
 from pvectl.config.load import load_jobs

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from msgspec.structs import replace
 
-from pvectl.cli import alert_replay
+from pvectl.cli.alerts import replay as alert_replay
 from pvectl.core.alerts.looks import is_whole, look_of
 from pvectl.core.alerts.notification import notice
 from pvectl.core.alerts.outbox import Row, State

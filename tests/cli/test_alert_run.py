@@ -279,7 +279,7 @@ def test_a_run_by_hand_leaves_the_receivers_of_the_service_to_the_service(stage:
 
 
 def test_a_bug_in_looking_is_told_like_a_cluster_that_does_not_answer(stage: Stage, hook: Listener, mocker: MockerFixture) -> None:
-    mocker.patch("pvectl.cli.monitor_run.looked_once", side_effect=ZeroDivisionError)
+    mocker.patch("pvectl.cli.monitoring.run.looked_once", side_effect=ZeroDivisionError)
     ended = stage.pvectl("alert", "run")
     assert ended.code == 70
     assert "ZeroDivisionError" in ended.err

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from pvectl.cli import demo_tour
 from pvectl.cli.app import main
 from pvectl.cli.context import Run
-from pvectl.cli.demo_tour import SCENES, Scene
+from pvectl.cli.demos import tour as demo_tour
+from pvectl.cli.demos.tour import SCENES, Scene
 from tests.support.commands import Ended, Home
 
 FAST = ("demo", "--speed", "100")

@@ -15,7 +15,7 @@ import trustme
 from pvectl.cli import examination
 from pvectl.cli.app import main
 from pvectl.cli.context import Run
-from pvectl.cli.demo_cluster import ClusterTime
+from pvectl.cli.demos.cluster import ClusterTime
 from pvectl.clock import SystemClock
 from tests.support.commands import Home
 from tests.support.servers import TestServer, TlsFiles, serving, tls_material

@@ -23,7 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pvectl.cli.app import main
 from pvectl.cli.context import Run
-from pvectl.cli.idle_memory import RECORDS
+from pvectl.cli.idle.memory import RECORDS
 from pvectl.cli.sparks import sparks
 from pvectl.clock import SystemClock
 from pvectl.core.idle.record import NodeRecord, Phase

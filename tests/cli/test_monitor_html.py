@@ -165,7 +165,7 @@ def test_a_wrong_command_line_leaves_the_page_as_it_is(tmp_path: Path) -> None:
 
 def test_a_bug_in_pvectl_is_no_reason_to_go_on_showing_an_earlier_look(tmp_path: Path, mocker: MockerFixture) -> None:
     file = tmp_path / "index.html"
-    mocker.patch("pvectl.cli.monitor_run.look", side_effect=ZeroDivisionError("hidden"))
+    mocker.patch("pvectl.cli.monitoring.run.look", side_effect=ZeroDivisionError("hidden"))
     with Stage(tmp_path, IDLE, sockets=False) as stage:
         assert stage.pvectl("monitor", "--html", str(file)).code == 70
     told = page(file).one("main").told
@@ -177,7 +177,7 @@ def test_a_bug_in_pvectl_is_no_reason_to_go_on_showing_an_earlier_look(tmp_path:
 def test_ctrl_c_leaves_the_page_as_it_is(tmp_path: Path, mocker: MockerFixture) -> None:
     file = tmp_path / "index.html"
     file.write_text("the page of an earlier look")
-    mocker.patch("pvectl.cli.monitor_run.look", side_effect=KeyboardInterrupt)
+    mocker.patch("pvectl.cli.monitoring.run.look", side_effect=KeyboardInterrupt)
     with Stage(tmp_path, IDLE, sockets=False) as stage:
         assert stage.pvectl("monitor", "--html", str(file)).code == 130
     assert file.read_text() == "the page of an earlier look"

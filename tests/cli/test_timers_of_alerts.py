@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from pvectl.cli import alert_run, monitor_run
+from pvectl.cli.alerts import run as alert_run
 from pvectl.cli.app import main
 from pvectl.cli.context import Run
+from pvectl.cli.monitoring import run as monitor_run
 from tests.cli.conftest import Connect
 from tests.notify.listening import listening
 from tests.support.commands import Ended, Home

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from pvectl.cli.idle_memory import RECORDS
+from pvectl.cli.idle.memory import RECORDS
 from pvectl.core.alerts.outbox import State
 from pvectl.core.idle import NodeRecord
 from pvectl.store import open_to_write
@@ -180,7 +180,7 @@ def test_s31_a_state_that_was_set_aside_is_told_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("where", ["pvectl.cli.announcing.send_announced", "pvectl.cli.idle_memory.Memory.ended"])
+@pytest.mark.parametrize("where", ["pvectl.cli.announcing.send_announced", "pvectl.cli.idle.memory.Memory.ended"])
 def test_s30_what_a_run_that_died_had_to_tell_the_next_one_tells_and_nobody_hears_it_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
@@ -241,7 +241,7 @@ def test_interrupted_while_it_tells_people_idle_check_reports_what_it_did_with_i
 
     with _idle(tmp_path) as stage:
         with monkeypatch.context() as patch:
-            patch.setattr("pvectl.cli.alert_run.sent", interrupted)
+            patch.setattr("pvectl.cli.alerts.run.sent", interrupted)
             ended = _next(stage)
         assert (ended.code, len(stage.power_offs())) == (0, 1)
         assert ended.json["data"][0]["actions"][-1]["status"] == "done"

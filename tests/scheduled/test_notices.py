@@ -157,7 +157,7 @@ def test_interrupted_while_it_tells_people_a_run_reports_what_it_did_with_its_ow
     with _before_ten(tmp_path, STAGED, cluster) as stage:
         go_to(stage, "22:00")
         with monkeypatch.context() as patch:
-            patch.setattr("pvectl.cli.alert_run.sent", _interrupted)
+            patch.setattr("pvectl.cli.alerts.run.sent", _interrupted)
             ended = scheduled(stage)
         assert (ended.code, row(ended)["state"]) == (code, "partial" if code else "done")
         assert "interrupted before everybody was told; the next run goes on with it" in ended.err
@@ -191,7 +191,7 @@ def test_s31_a_mistake_in_words_does_not_hide_that_the_state_file_was_set_aside(
     with _before_ten(tmp_path, text) as stage:
         (file,) = stage.state.rglob("state.db")
         file.write_bytes(b"nothing that can be read" * 100)
-        monkeypatch.setattr("pvectl.cli.idle_notices.clean", _wordless)
+        monkeypatch.setattr("pvectl.cli.idle.notices.clean", _wordless)
         assert stage.pvectl(job).code == 65
 
 

@@ -164,7 +164,7 @@ def test_s30_a_run_that_ends_before_its_nodes_have_their_turn_is_gone_on_with(
     with before_ten(tmp_path, THEN_OFF) as stage:
         go_to(stage, "22:00")
         with monkeypatch.context() as patch:
-            patch.setattr("pvectl.cli.idle_run.hand_over", cut_off)
+            patch.setattr("pvectl.cli.idle.run.hand_over", cut_off)
             if error is Killed:
                 with pytest.raises(Killed):
                     scheduled(stage)
@@ -186,7 +186,7 @@ def test_s16_after_the_deadline_nobody_goes_on_with_the_nodes(tmp_path: Path, mo
     with before_ten(tmp_path, THEN_OFF) as stage:
         go_to(stage, "22:00")
         with monkeypatch.context() as patch:
-            patch.setattr("pvectl.cli.idle_run.hand_over", _die)
+            patch.setattr("pvectl.cli.idle.run.hand_over", _die)
             with pytest.raises(Killed):
                 scheduled(stage)
         go_to(stage, "22:31")

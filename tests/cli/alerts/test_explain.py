@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from pvectl.cli import alert_explained_page
+from pvectl.cli.alerts import explained_page
 from pvectl.core.alerts.incident import Records
 from pvectl.core.alerts.notification import notice
 from pvectl.core.alerts.outbox import Row
@@ -198,12 +198,12 @@ def test_a_page_of_what_is_over_says_until_when_and_why(night: Desk) -> None:
     ],
 )
 def test_a_value_has_its_unit(value: float, unit: Unit | None, words: str) -> None:
-    assert alert_explained_page.amount(value, unit) == words
+    assert explained_page.amount(value, unit) == words
 
 
 def test_levels_say_in_which_direction_they_are_bad() -> None:
     falling = bad(levels=Levels(warn=30, crit=7, clear=35), unit=Unit.DAYS, falling=True)
     counted = bad(levels=Levels(warn=3, clear=2), unit=Unit.COUNT)
-    assert alert_explained_page.levels_of(falling) == "warning down from 30 days, critical down from 7 days, good again above 35 days"
-    assert alert_explained_page.levels_of(counted) == "warning from 3, good again below 2"
-    assert alert_explained_page.levels_of(bad()) == ""
+    assert explained_page.levels_of(falling) == "warning down from 30 days, critical down from 7 days, good again above 35 days"
+    assert explained_page.levels_of(counted) == "warning from 3, good again below 2"
+    assert explained_page.levels_of(bad()) == ""

@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from pvectl.cli import alert_words
+from pvectl.cli.alerts import words as alert_words
 from pvectl.core.alerts.incident import Records
 from pvectl.core.alerts.telling import Explanation, Why
 from tests.cli.alerts.desk import FINE, NODE, NOON, Desk

@@ -213,7 +213,7 @@ def test_a_receiver_that_hangs_takes_no_longer_than_the_deadline(desk: Desk, kin
 
 
 def test_a_run_at_work_is_waited_for_and_then_left_alone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pvectl.cli.alert_trial._PATIENCE_S", 0.1)
+    monkeypatch.setattr("pvectl.cli.alerts.trial._PATIENCE_S", 0.1)
     desk.begin()
     with open_to_alert(desk.state, "lab", desk.clock):
         ended = desk.pvectl("alert", "test", "mail")

@@ -1,0 +1,1 @@
+"""What stands behind `pvectl demo`: the cluster it plays with and the tour."""

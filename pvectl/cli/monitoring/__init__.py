@@ -1,0 +1,1 @@
+"""What stands behind `pvectl monitor`: the look and its pages."""
