@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
 
+    from pvectl.config.clusters import Connections
     from pvectl.config.receivers import Secrets
     from pvectl.config.schema import PvectlFile
     from pvectl.core.model import ClusterView
@@ -67,6 +68,7 @@ class Run:
         self.interrupted_by = ExitCode.INTERRUPTED
         self.was_interrupted = False
         """A signal has ended it before its time, whatever its exit code says: an unknown outcome says more."""
+        self._connections: Connections | None = None
         self._connection = connection
         self.reads_no_file = connection is not None
         self._client: ProxmoxClient | None = None
@@ -98,19 +100,18 @@ class Run:
         """Which cluster this run is about, for commands that ask nobody; no secret is fetched."""
         if self._connection is not None:
             return self._connection.cluster
-        from pvectl.config.load import choose_cluster, find_config_dir, load_connections
+        from pvectl.config.load import choose_cluster
 
-        return choose_cluster(load_connections(find_config_dir(self.options.config_dir, self.env), self.env), self.options.cluster)
+        return choose_cluster(self._clusters(), self.options.cluster)
 
     def connection(self) -> Connection:
         """Where the cluster is and how to prove who we are: from proxmox.yml, unless the run was made with one."""
         if self._connection is None:
-            from pvectl.config.load import find_config_dir, load_connections, resolve
+            from pvectl.config.load import resolve
             from pvectl.pve.transport import Connection, Trust
 
-            directory = find_config_dir(self.options.config_dir, self.env)
             limit = self._deadline.left() if self._deadline else 10.0
-            chosen = resolve(load_connections(directory, self.env), self.options.cluster, directory, self.env, limit=limit)
+            chosen = resolve(self._clusters(), self.options.cluster, self._directory(), self.env, limit=limit)
             self._connection = Connection(
                 cluster=chosen.name,
                 hosts=chosen.hosts,
@@ -161,22 +162,35 @@ class Run:
     def jobs(self) -> PvectlFile:
         """What pvectl.yml says; its defaults where there is none."""
         if self._jobs is None:
-            from pvectl.config.load import find_config_dir, load_jobs
+            from pvectl.config.load import load_jobs
 
-            self._jobs = load_jobs(find_config_dir(self.options.config_dir, self.env), self.env)
+            self._jobs = load_jobs(self._directory(), self.env)
         return self._jobs
+
+    def _directory(self) -> Path:
+        from pvectl.config.places import find_config_dir
+
+        return find_config_dir(self.options.config_dir, self.env)
+
+    def _clusters(self) -> Connections:
+        # read once: a file that changes meanwhile must not make one run speak to one cluster and remember another
+        if self._connections is None:
+            from pvectl.config.load import load_connections
+
+            self._connections = load_connections(self._directory(), self.env)
+        return self._connections
 
     def secrets(self) -> Secrets:
         """Where the receivers of this run get their secrets from; each is fetched once, when it is needed."""
         if self._secrets is None:
             from pathlib import Path
 
-            from pvectl.config.load import find_config_dir, load_connections
             from pvectl.config.receivers import Secrets
 
-            directory = Path() if self.reads_no_file else find_config_dir(self.options.config_dir, self.env)
-            named = {} if self.reads_no_file else load_connections(directory, self.env).secrets
-            self._secrets = Secrets(directory, self.env, named)
+            if self.reads_no_file:
+                self._secrets = Secrets(Path(), self.env, {})
+            else:
+                self._secrets = Secrets(self._directory(), self.env, self._clusters().secrets)
         return self._secrets
 
     def store(self, purpose: Literal["write", "alert", "hold", "read"], *, patience: float = 0.0) -> Store:
