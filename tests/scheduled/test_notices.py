@@ -170,7 +170,7 @@ def _wordless(*_: object, **__: object) -> str:
     raise ValueError("no words")
 
 
-@pytest.mark.parametrize("where", ["schedule_notices.clean", "idle_notices.clean"])
+@pytest.mark.parametrize("where", ["schedules.notices.clean", "idle.notices.clean"])
 def test_a_mistake_in_words_leaves_what_was_done_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     text = NIGHT + "      then_power_off: [pve2]\nidle_check: {nodes: [pve2], min_uptime: 0, self: elsewhere}\n"
     with _before_ten(tmp_path, text) as stage:

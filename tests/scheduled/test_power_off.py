@@ -355,7 +355,7 @@ def test_s16_nothing_is_asked_for_once_it_is_too_late_for_the_nodes(tmp_path: Pa
         assert "hold list" not in ended.out + ended.err
 
 
-@pytest.mark.parametrize("broken", ["idle_memory.Memory.ended", "schedule_course.Course.changed"])
+@pytest.mark.parametrize("broken", ["idle.memory.Memory.ended", "schedules.course.Course.changed"])
 def test_s24_what_became_of_a_node_not_being_on_disk_the_next_one_stays_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
