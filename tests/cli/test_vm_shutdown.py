@@ -327,3 +327,26 @@ def test_ctrl_c_stops_waiting_and_says_what_goes_on(lab: Connect) -> None:
     assert results(json.loads(out)) == {100: ("started", "requested")}
     assert server.cluster.guest(100).status == "running"
     assert len(server.writes()) == 1
+
+
+def test_ctrl_c_does_not_hide_that_an_outcome_is_unknown(lab: Connect) -> None:
+    guests = [{"vmid": vmid, "status": "running", "shutdown_s": 3000} for vmid in (100, 101)]
+    home, server = lab({**MIXED, "guests": guests}, speed=1)
+    server.fault("truncate", path="*/qemu/100/status/shutdown")
+    command = subprocess.Popen(
+        home.command(["vm", "shutdown", "100,101", "--timeout", "1h", "--yes", "-o", "json"]),
+        env=home.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    server.wait_for_requests(2, path="*/status/shutdown")
+    server.wait_for_requests(3, path="/nodes/pve1/qemu")
+
+    command.send_signal(signal.SIGINT)
+    out, err = command.communicate(timeout=30)
+
+    assert command.returncode == 5, err
+    assert results(json.loads(out)) == {100: ("unknown", "requested"), 101: ("started", "requested")}
+    assert [problem["code"] for problem in json.loads(out)["errors"]][:1] == ["interrupted"]
+    assert len(server.writes()) == 2
