@@ -265,7 +265,7 @@ def test_the_export_is_a_rule_file_and_nothing_else(night: Night) -> None:
     ended = night.pvectl("alert", "export", "prometheus")
     assert (ended.code, ended.err) == (0, "")
     (group,) = yaml.safe_load(ended.out)["groups"]
-    nodes = [rule for rule in group["rules"] if rule["annotations"].get("rule") == "nodes"]
+    nodes = [rule for rule in group["rules"] if rule["labels"].get("rule") == "nodes"]
     assert group["name"] == "pvectl-lab"
     assert {rule["for"] for rule in nodes} == {"120s"}
     machine = night.pvectl("alert", "export", "prometheus", "-o", "json").json["data"]

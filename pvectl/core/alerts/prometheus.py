@@ -70,18 +70,21 @@ def _alert(rule: Rule, name: str, rules: Rules, which: tuple[str, str, str], tak
         yield f"        keep_firing_for: {keep}s"
     yield "        labels:"
     yield f"          severity: {severity}"
+    # two rules may speak of one check; to Prometheus, alerts of one name and the same labels are one alert
+    yield f"          rule: {_quoted(name)}"
     if rule.receivers is not None:
         yield f"          receivers: {_quoted(','.join(rule.receivers))}"
     yield "        annotations:"
     yield f"          summary: {_quoted(f'{{{{ $labels.id }}}}: not so that {title} ({check})')}"
-    yield f"          rule: {_quoted(name)}"
 
 
 def _itself(cluster: str) -> Iterator[str]:
     labels = f"{{cluster={_quoted(cluster)}}}" if cluster else ""
+    last = f"pvectl_last_run_timestamp_seconds{labels}"
     for alert, expression, hold, summary in (
         ("PvectlBlind", f"pvectl_monitor_success{labels} == 0", 5 * 60, "pvectl could not see the cluster"),
-        ("PvectlSilent", f"time() - pvectl_last_run_timestamp_seconds{labels} > {_NOT_SEEN}", 0, "pvectl has not looked for 15 minutes"),
+        ("PvectlSilent", f"time() - {last} > {_NOT_SEEN}", 0, "pvectl has not looked for 15 minutes"),
+        ("PvectlAbsent", f"absent({last})", _NOT_SEEN, "Prometheus sees nothing of pvectl"),
     ):
         yield f"      - alert: {_quoted(alert)}"
         yield f"        expr: {_quoted(expression)}"

@@ -34,8 +34,8 @@ def test_every_check_has_its_rules_and_holds_as_long_as_here() -> None:
         "expr": 'pvectl_check_status{check="node.offline"} == 2',
         "for": "120s",
         "keep_firing_for": "300s",
-        "labels": {"severity": "critical"},
-        "annotations": {"summary": "{{ $labels.id }}: not so that the node is there (node.offline)", "rule": "default"},
+        "labels": {"severity": "critical", "rule": "default"},
+        "annotations": {"summary": "{{ $labels.id }}: not so that the node is there (node.offline)"},
     }
     assert warning["expr"].endswith("== 1")
     assert "for" not in of(RULES, "disk.smart")[0]
@@ -44,17 +44,18 @@ def test_every_check_has_its_rules_and_holds_as_long_as_here() -> None:
 
 
 def test_that_pvectl_itself_is_silent_or_blind_is_told_too() -> None:
-    blind, silent = alerts(RULES)[:2]
+    blind, silent, absent = alerts(RULES)[:3]
     assert blind["expr"] == 'pvectl_monitor_success{cluster="lab"} == 0'
     assert silent["expr"] == 'time() - pvectl_last_run_timestamp_seconds{cluster="lab"} > 900'
+    assert absent["expr"] == 'absent(pvectl_last_run_timestamp_seconds{cluster="lab"})'
     assert alerts(Rules())[0]["expr"] == "pvectl_monitor_success == 0"
 
 
 def test_an_earlier_rule_takes_its_objects_out_of_the_later_ones() -> None:
     rules = Rules(rules=(Rule(name="vm", checks=("backup.age",), object="guest/1?0", receivers=("pager",), hold=0, keep_firing_for=0),))
     first = of(rules, "backup.age")
-    assert [each["annotations"]["rule"] for each in first] == ["vm", "vm", "default", "default"]
-    assert first[0]["labels"] == {"severity": "critical", "receivers": "pager"}
+    assert [each["labels"]["rule"] for each in first] == ["vm", "vm", "default", "default"]
+    assert first[0]["labels"] == {"severity": "critical", "rule": "vm", "receivers": "pager"}
     assert not {"for", "keep_firing_for"} & set(first[0])
     pattern = re.search(r'id=~"([^"]*)"', first[0]["expr"])
     assert pattern is not None
@@ -70,7 +71,7 @@ def test_an_earlier_rule_takes_its_objects_out_of_the_later_ones() -> None:
 def test_a_rule_for_all_objects_leaves_nothing_to_the_later_ones() -> None:
     rules = Rules(rules=(Rule(checks=("backup.age",), severity="critical"), Rule(checks=("zfs.*",), receivers=())))
     found = of(rules, "backup.age")
-    assert [(each["annotations"]["rule"], each["labels"]["severity"]) for each in found] == [("rule 1", "critical"), ("default", "warning")]
+    assert [(each["labels"]["rule"], each["labels"]["severity"]) for each in found] == [("rule 1", "critical"), ("default", "warning")]
     assert of(rules, "zfs.cap") == []
     assert "# rule 2: nobody is told" in rule_file(rules)
 
