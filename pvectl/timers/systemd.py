@@ -12,7 +12,7 @@ USER = "pvectl"
 _AFTER_BOOT = 600
 _HOUR = 60
 _DAY = 24
-_STATE = "/var/lib/pvectl"
+STATE = "/var/lib/pvectl"
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
@@ -122,8 +122,9 @@ StateDirectoryMode=0700
 
 
 _SILENT = """
-# what it writes are files
-StandardOutput=null"""
+# what it writes are files; what goes wrong would go where they go, if nothing was said
+StandardOutput=null
+StandardError=journal"""
 
 _SHUT_IN = """\
 CapabilityBoundingSet=
@@ -184,10 +185,11 @@ def _credentials(files: Mapping[str, str | None]) -> str:
 
 
 def _writable(job: Job) -> str:
-    elsewhere = [plain(place) for place in job.writes if place != _STATE and not place.startswith(f"{_STATE}/")]
+    elsewhere = [plain(place) for place in job.writes if place != STATE and not place.startswith(f"{STATE}/")]
     if not elsewhere:
         return ""
-    return f"\n# where it writes besides; the user {USER} needs the right to as well\nReadWritePaths={' '.join(elsewhere)}"
+    places = " ".join(f"-{place}" for place in elsewhere)
+    return f"\n# where it writes besides, once it is there; the user {USER} needs the right to as well\nReadWritePaths={places}"
 
 
 def user() -> str:

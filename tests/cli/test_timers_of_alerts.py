@@ -172,7 +172,7 @@ def test_nothing_is_known_of_where_a_heartbeat_goes(configured: Home) -> None:
 
 
 def test_a_service_that_runs_sendmail_is_open_to_it_and_says_so(configured: Home) -> None:
-    jobs = f"{IDLE}monitor: {{html: /srv/www/pve.html}}\n{alert('type: sendmail, to: root')}"
+    jobs = f"{IDLE}monitor: {{html: {configured.config}/pve.html}}\n{alert('type: sendmail, to: root')}"
     text = units(configured, jobs)
     open_to_it = {name for name, unit in text.items() if not values(unit, "NoNewPrivileges")}
     assert open_to_it == {"alert", "idle-check"}
@@ -208,7 +208,7 @@ def test_systemd_does_not_cut_off_a_run_that_waits_for_all_its_receivers(configu
 def test_the_page_for_a_browser_is_written_by_a_timer_that_says_nothing(configured: Home) -> None:
     service = units(configured, "monitor: {html: /srv/www/pve.html}\n")["monitor"]
     assert values(service, "ExecStart")[0].endswith("/pvectl monitor --html /srv/www/pve.html --quiet")
-    assert (values(service, "ReadWritePaths"), values(service, "StandardOutput")) == (["/srv/www"], ["null"])
+    assert (values(service, "ReadWritePaths"), values(service, "StandardOutput")) == (["-/srv/www"], ["null"])
     line = printed(configured, "--cron").out.splitlines()[-1]
     assert line.endswith(f"monitor --html /srv/www/pve.html --quiet --config-dir {configured.config} > /dev/null")
 
@@ -217,8 +217,17 @@ def test_one_run_writes_both_the_metrics_and_the_page(configured: Home) -> None:
     service = units(configured, "monitor: {write: /srv/www/pve.prom, html: /srv/www/pve.html}\n")["monitor"]
     words = "/pvectl monitor --output prometheus --write /srv/www/pve.prom --html /srv/www/pve.html --quiet"
     assert values(service, "ExecStart")[0].endswith(words)
-    assert (values(service, "ReadWritePaths"), values(service, "StandardOutput")) == (["/srv/www"], [])
+    assert (values(service, "ReadWritePaths"), values(service, "StandardOutput")) == (["-/srv/www"], [])
     assert values(service, "Description")[0].endswith("for Prometheus and as a page for a browser")
+
+
+def test_a_directory_to_write_to_that_is_not_there_is_remarked_on(configured: Home) -> None:
+    jobs = f"monitor: {{write: {configured.config}/pve.prom, html: /srv/not-there/pve.html}}\n"
+    (remark,) = remarks(configured, jobs)
+    assert remark.startswith("/srv/not-there is not there")
+    assert remark.endswith(": install -d -o pvectl /srv/not-there")
+    (remark,) = remarks(configured, jobs, "--cron")
+    assert f"install -d -o {configured.config.owner()} " in remark
 
 
 @pytest.mark.parametrize("key", ["write", "html"])

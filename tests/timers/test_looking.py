@@ -36,7 +36,7 @@ def test_a_job_that_acts_is_never_made_up_for() -> None:
 def test_the_service_may_write_where_the_metrics_go_and_nowhere_else() -> None:
     service = systemd.service(job(writes=("/srv/metrics", "/srv/www"), **LOOKS), setting())
 
-    assert values(service, "ReadWritePaths") == ["/srv/metrics /srv/www"]
+    assert values(service, "ReadWritePaths") == ["-/srv/metrics -/srv/www"]
     assert values(service, "ExecStart") == [
         "/usr/local/bin/pvectl monitor --output prometheus --write /srv/metrics/pvectl.prom --quiet",
     ]

@@ -85,8 +85,10 @@ def test_a_service_that_runs_sendmail_lets_it_have_the_rights_it_is_installed_wi
     assert (values(text, "ProtectSystem"), values(text, "User")) == (["full"], ["pvectl"])
 
 
-def test_what_a_silent_job_prints_goes_nowhere() -> None:
-    assert values(systemd.service(job(talks=False), setting()), "StandardOutput") == ["null"]
+def test_what_a_silent_job_prints_goes_nowhere_and_what_it_complains_of_into_the_journal() -> None:
+    silent = systemd.service(job(talks=False), setting())
+    # left out, it goes where the output goes
+    assert (values(silent, "StandardOutput"), values(silent, "StandardError")) == (["null"], ["journal"])
     assert values(systemd.service(job(), setting()), "StandardOutput") == []
 
 

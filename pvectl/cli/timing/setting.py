@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +20,7 @@ from pvectl.config.receivers import mirrors_of
 from pvectl.config.schema import ClusterEntry, IdleCheck, PvectlFile, ScheduleEntry
 from pvectl.errors import ConfigError, UsageError
 from pvectl.timers.entries import Job, Setting, plain
+from pvectl.timers.systemd import STATE, USER
 
 if TYPE_CHECKING:
     from pvectl.cli.context import Run
@@ -67,7 +69,8 @@ def configured(run: Run, *, as_services: bool) -> Asked:
         return Asked(jobs, setting, tuple(_remarks_on_nothing(directory)))
     receivers = timer_receivers.remarks_on_services(file.alert, directory) if as_services else timer_receivers.remarks_on_cron(file.alert)
     services = _remarks_on_services(setting.program[0], entry) if as_services else ()
-    return Asked(jobs, setting, (*services, *receivers))
+    places = _remarks_on_places(jobs, USER if as_services else setting.user)
+    return Asked(jobs, setting, (*services, *places, *receivers))
 
 
 def _idle_check(file: PvectlFile, directory: Path) -> Job | None:
@@ -244,6 +247,13 @@ def _addresses(entry: ClusterEntry) -> tuple[str, ...] | None:
 
 def _remarks_on_nothing(directory: Path) -> Iterator[str]:
     yield f"no job in {directory / JOBS} is enabled and has nodes, schedules, receivers or files to write, so nothing is to run"
+
+
+def _remarks_on_places(jobs: Iterable[Job], user: str) -> Iterator[str]:
+    for place in dict.fromkeys(place for job in jobs for place in job.writes):
+        # systemd itself makes the state's directory
+        if place != STATE and not Path(place).is_dir():
+            yield f"{place} is not there, and nothing can be written into it before it is: install -d -o {user} {shlex.quote(place)}"
 
 
 def _remarks_on_services(program: str, entry: ClusterEntry) -> Iterator[str]:
