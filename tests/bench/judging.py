@@ -38,7 +38,7 @@ class Promise(NamedTuple):
     at_worst: float
 
 
-PROMISES = {"evaluation": Promise(0.3, 4.5, 11.0), "exposition": Promise(0.1, 3.0, 4.0), "page": Promise(0.1, 0.5, 1.5)}
+PROMISES = {"evaluation": Promise(0.3, 4.0, 9.5), "exposition": Promise(0.1, 2.5, 3.5), "page": Promise(0.1, 0.5, 1.5)}
 
 
 def main() -> int:

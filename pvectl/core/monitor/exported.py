@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import compress
+from operator import attrgetter
 
 from pvectl.core.model import Guest, Known, Node
 from pvectl.core.monitor.monitored import Listing, MonitorView
@@ -18,21 +20,21 @@ _SUBSCRIPTIONS = ("new", "notfound", "active", "invalid", "expired", "suspended"
 
 Value = Callable[[Guest], float | None]
 _ALWAYS: tuple[tuple[str, str, Value], ...] = (
-    ("pve_cpu_usage_limit", "Processors of a node or guest.", lambda guest: guest.maxcpu),
-    ("pve_memory_size_bytes", "Memory of a node or guest.", lambda guest: guest.maxmem),
-    ("pve_disk_size_bytes", "Size of a storage, of a node's root file system, of a guest's root disk.", lambda guest: guest.maxdisk),
+    ("pve_cpu_usage_limit", "Processors of a node or guest.", attrgetter("maxcpu")),
+    ("pve_memory_size_bytes", "Memory of a node or guest.", attrgetter("maxmem")),
+    ("pve_disk_size_bytes", "Size of a storage, of a node's root file system, of a guest's root disk.", attrgetter("maxdisk")),
 )
 _RUNNING: tuple[tuple[str, str, Value], ...] = (
-    ("pve_cpu_usage_ratio", "Share of its processors that a node or guest uses.", lambda guest: guest.cpu),
-    ("pve_memory_usage_bytes", "Memory a node or guest uses.", lambda guest: guest.mem),
-    ("pve_disk_usage_bytes", "Space in use on a storage, a node's root file system, a container's root disk.", lambda guest: guest.disk),
-    ("pve_uptime_seconds", "For how long a node or guest has been up.", lambda guest: guest.uptime),
+    ("pve_cpu_usage_ratio", "Share of its processors that a node or guest uses.", attrgetter("cpu")),
+    ("pve_memory_usage_bytes", "Memory a node or guest uses.", attrgetter("mem")),
+    ("pve_disk_usage_bytes", "Space in use on a storage, a node's root file system, a container's root disk.", attrgetter("disk")),
+    ("pve_uptime_seconds", "For how long a node or guest has been up.", attrgetter("uptime")),
 )
 _COUNTERS: tuple[tuple[str, str, Value], ...] = (
-    ("pve_network_transmit_bytes_total", "Bytes a guest has sent since its start.", lambda guest: guest.netout),
-    ("pve_network_receive_bytes_total", "Bytes a guest has received since its start.", lambda guest: guest.netin),
-    ("pve_disk_written_bytes_total", "Bytes a guest has written since its start.", lambda guest: guest.diskwrite),
-    ("pve_disk_read_bytes_total", "Bytes a guest has read since its start.", lambda guest: guest.diskread),
+    ("pve_network_transmit_bytes_total", "Bytes a guest has sent since its start.", attrgetter("netout")),
+    ("pve_network_receive_bytes_total", "Bytes a guest has received since its start.", attrgetter("netin")),
+    ("pve_disk_written_bytes_total", "Bytes a guest has written since its start.", attrgetter("diskwrite")),
+    ("pve_disk_read_bytes_total", "Bytes a guest has read since its start.", attrgetter("diskread")),
 )
 _OF_NODES: Mapping[str, Callable[[Node], float | None]] = {
     "pve_cpu_usage_limit": lambda node: node.maxcpu,
@@ -48,31 +50,33 @@ _OF_NODES: Mapping[str, Callable[[Node], float | None]] = {
 def families(view: MonitorView) -> Iterator[Series]:
     """Every metric of the exporter that the view can fill; of guests that do not run none that only a running one has."""
     listing = view.resources.value if isinstance(view.resources, Known) else Listing()
-    yield from _up(view, listing)
+    # one for each guest, in their order; nearly every metric names them all
+    ids = [_id(guest) for guest in listing.guests]
+    yield from _up(view, listing, ids)
     yield from _cluster(view)
-    yield from _usage(listing)
-    yield from _infos(listing)
-    yield from _states(listing)
-    yield from _onboot(view, listing)
-    yield from _not_backed_up(view)
+    yield from _usage(listing, ids)
+    yield from _infos(listing, ids)
+    yield from _states(listing, ids)
+    yield from _onboot(view, listing, ids)
+    yield from _not_backed_up(view, listing, ids)
     yield from _replication(view)
     yield from _subscriptions(view)
 
 
-def guest_ids(view: MonitorView) -> Mapping[str, str]:
-    """The exporter's id of each guest, by ours: "guest/100" -> "qemu/100"; fit to stand between quotes as they are."""
+def guest_ids(view: MonitorView) -> Mapping[int, str]:
+    """The exporter's id of each guest, by its number: 100 -> "qemu/100"; fit to stand between quotes as they are."""
     listing = view.resources.value if isinstance(view.resources, Known) else Listing()
-    return {f"guest/{guest.vmid}": _id(guest) for guest in listing.guests}
+    return {guest.vmid: _id(guest) for guest in listing.guests}
 
 
-def _up(view: MonitorView, listing: Listing) -> Iterator[Series]:
+def _up(view: MonitorView, listing: Listing, ids: Sequence[str]) -> Iterator[Series]:
     name, lines = "pve_up", []
     if isinstance(view.membership, Known):
         status = view.membership.value
         lines += [series(name, {"id": f"node/{member.name}"}, int(member.online)) for member in status.members if member.online is not None]
         if status.name and status.quorate is not None:
             lines.append(series(name, {"id": f"cluster/{status.name}"}, int(status.quorate)))
-    lines += [f'{name}{{id="{_id(guest)}"}} {int(guest.status == "running")}' for guest in listing.guests]
+    lines += [f'{name}{{id="{id_}"}} {int(guest.status == "running")}' for id_, guest in zip(ids, listing.guests, strict=True)]
     lines += [series(name, {"id": f"storage/{row.node}/{row.storage}"}, int(row.status == "available")) for row in listing.storages]
     yield Series(name=name, help="Whether a node is online, a cluster quorate, a guest running, a storage available.", lines=tuple(lines))
 
@@ -100,13 +104,16 @@ def _cluster(view: MonitorView) -> Iterator[Series]:
         yield Series(name="pve_qdevice_up", help="Whether the quorum device counts.", lines=(line,))
 
 
-def _usage(listing: Listing) -> Iterator[Series]:
-    everyone = [(f'{{id="{_id(guest)}"}}', guest) for guest in listing.guests]
-    running = [(label, guest) for label, guest in everyone if guest.status == "running"]
+def _usage(listing: Listing, ids: Sequence[str]) -> Iterator[Series]:
+    labels = [f'{{id="{id_}"}}' for id_ in ids]
+    runs = [guest.status == "running" for guest in listing.guests]
+    everyone = labels, listing.guests
+    running = tuple(compress(labels, runs)), tuple(compress(listing.guests, runs))
     storages = [(f'{{id="{quoted(f"storage/{row.node}/{row.storage}")}"}}', row) for row in listing.storages]
-    for metrics, guests, kind in ((_ALWAYS, everyone, "gauge"), (_RUNNING, running, "gauge"), (_COUNTERS, running, "counter")):
+    for metrics, (whose, guests), kind in ((_ALWAYS, everyone, "gauge"), (_RUNNING, running, "gauge"), (_COUNTERS, running, "counter")):
         for name, told, value in metrics:
-            lines = [f"{name}{label} {number}" for label, guest in guests if (number := value(guest)) is not None]
+            numbers = zip(whose, map(value, guests), strict=True)
+            lines = [f"{name}{label} {number}" for label, number in numbers if number is not None]
             if (of_node := _OF_NODES.get(name)) is not None:
                 nodes = ((node, of_node(node)) for node in listing.nodes)
                 lines += [series(name, {"id": f"node/{node.name}"}, number) for node, number in nodes if number is not None]
@@ -119,13 +126,16 @@ def _usage(listing: Listing) -> Iterator[Series]:
     yield Series(name=name, help="Whether all nodes see the same storage.", lines=shared)
 
 
-def _infos(listing: Listing) -> Iterator[Series]:
-    guests = tuple(
-        f'pve_guest_info{{id="{_id(guest)}",node="{quoted(guest.node)}",name="{quoted(guest.name or "")}",type="{quoted(guest.type)}",'
-        f'template="{int(bool(guest.template))}",tags="{quoted(";".join(guest.tags))}"}} 1'
-        for guest in listing.guests
-    )
-    yield Series(name="pve_guest_info", help="The guests there are.", lines=guests)
+def _infos(listing: Listing, ids: Sequence[str]) -> Iterator[Series]:
+    nodes, types = _each_quoted(guest.node for guest in listing.guests), _each_quoted(guest.type for guest in listing.guests)
+    # thousands of guests share a few dozen lists of tags
+    tags = {told: quoted(";".join(told)) for told in {guest.tags for guest in listing.guests}}
+    guests = [
+        f'pve_guest_info{{id="{id_}",node="{nodes[guest.node]}",name="{quoted(guest.name or "")}",type="{types[guest.type]}",'
+        f'template="{int(bool(guest.template))}",tags="{tags[guest.tags]}"}} 1'
+        for id_, guest in zip(ids, listing.guests, strict=True)
+    ]
+    yield Series(name="pve_guest_info", help="The guests there are.", lines=tuple(guests))
     storages = (
         {
             "id": f"storage/{row.node}/{row.storage}",
@@ -139,13 +149,13 @@ def _infos(listing: Listing) -> Iterator[Series]:
     yield _one("pve_storage_info", "The storages there are.", storages)
 
 
-def _states(listing: Listing) -> Iterator[Series]:
+def _states(listing: Listing, ids: Sequence[str]) -> Iterator[Series]:
     """All states of what is under HA or locked; of the others none, which queries for a state cannot tell from 0."""
     states: list[tuple[str, str, tuple[str, ...]]]
-    states = [(_id(guest), guest.hastate, _GUEST_STATES) for guest in listing.guests if guest.hastate is not None]
+    states = [(id_, guest.hastate, _GUEST_STATES) for id_, guest in zip(ids, listing.guests, strict=True) if guest.hastate is not None]
     states += [(f"node/{node.name}", node.hastate, _NODE_STATES) for node in listing.nodes if node.hastate is not None]
     yield _state_set("pve_ha_state", "The HA manager's state of a guest or node, as one of several.", states)
-    locks = [(_id(guest), guest.lock, _LOCKS) for guest in listing.guests if guest.lock is not None]
+    locks = [(id_, guest.lock, _LOCKS) for id_, guest in zip(ids, listing.guests, strict=True) if guest.lock is not None]
     yield _state_set("pve_lock_state", "The lock on a guest, as one of several.", locks)
 
 
@@ -162,26 +172,31 @@ def _state_set(name: str, told: str, rows: Iterable[tuple[str, str, tuple[str, .
     return Series(name=name, help=told, lines=tuple(lines))
 
 
-def _onboot(view: MonitorView, listing: Listing) -> Iterator[Series]:
+def _onboot(view: MonitorView, listing: Listing, ids: Sequence[str]) -> Iterator[Series]:
     name = "pve_onboot_status"
-    facts = ((guest, view.guests.get(guest.vmid)) for guest in listing.guests)
-    lines = tuple(
-        f'{name}{{id="{_id(guest)}",node="{quoted(guest.node)}",type="{quoted(guest.type)}"}} {int(told.settings.value.onboot)}'
-        for guest, told in facts
-        if told is not None and isinstance(told.settings, Known) and told.settings.value.onboot is not None
-    )
-    yield Series(name=name, help="Whether a guest starts when its node does.", lines=lines)
+    nodes, types = _each_quoted(guest.node for guest in listing.guests), _each_quoted(guest.type for guest in listing.guests)
+    lines = [
+        f'{name}{{id="{id_}",node="{nodes[guest.node]}",type="{types[guest.type]}"}} {int(told.settings.value.onboot)}'
+        for id_, guest in zip(ids, listing.guests, strict=True)
+        if (told := view.guests.get(guest.vmid)) is not None and isinstance(told.settings, Known) and told.settings.value.onboot is not None
+    ]
+    yield Series(name=name, help="Whether a guest starts when its node does.", lines=tuple(lines))
 
 
-def _not_backed_up(view: MonitorView) -> Iterator[Series]:
+def _each_quoted(words: Iterable[str]) -> Mapping[str, str]:
+    """The few words there are, each quoted once however many guests it is said of."""
+    return {word: quoted(word) for word in set(words)}
+
+
+def _not_backed_up(view: MonitorView, listing: Listing, ids: Sequence[str]) -> Iterator[Series]:
     if not isinstance(view.uncovered, Known):
         return
-    ids = guest_ids(view)
+    by_number = {guest.vmid: id_ for id_, guest in zip(ids, listing.guests, strict=True)}
     cluster = view.membership.value.name if isinstance(view.membership, Known) else None
     total = series("pve_not_backed_up_total", {"id": f"cluster/{cluster}" if cluster else "cluster"}, len(view.uncovered.value))
     yield Series(name="pve_not_backed_up_total", help="How many guests are in no backup job.", lines=(total,))
     name = "pve_not_backed_up_info"
-    found = (ids.get(f"guest/{vmid}") for vmid in sorted(view.uncovered.value))
+    found = (by_number.get(vmid) for vmid in sorted(view.uncovered.value))
     yield Series(name=name, help="The guests in no backup job.", lines=tuple([f'{name}{{id="{id_}"}} 1' for id_ in found if id_]))
 
 

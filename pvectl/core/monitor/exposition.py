@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 from pvectl.core.model import Known
 from pvectl.core.monitor.checks.clocks import offset
 from pvectl.core.monitor.checks.evaluation import Evaluation
+from pvectl.core.monitor.checks.registry import IDS
 from pvectl.core.monitor.exported import families, guest_ids
 from pvectl.core.monitor.finding import Severity
 from pvectl.core.monitor.monitored import MonitorView, readings
@@ -91,16 +92,17 @@ def _own(evaluation: Evaluation, took: float | None) -> Iterator[Series]:
     yield from _of_outbox(view)
 
 
-def _statuses(evaluation: Evaluation, ids: Mapping[str, str]) -> Series:
+def _statuses(evaluation: Evaluation, ids: Mapping[int, str]) -> Series:
     name = "pvectl_check_status"
-    codes = {severity: severity.code for severity in Severity}
+    guests = {f"guest/{vmid}": id_ for vmid, id_ in ids.items()}
+    ends = {severity: f'"}} {severity.code}' for severity in Severity}
     # a finding for each of thousands of guests: a check's name is quoted once, a guest's id not at all
-    heads = {verdict: f'{name}{{check="{quoted(verdict)}",id="' for verdict in {finding.check for finding in evaluation.findings}}
+    heads = {check: f'{name}{{check="{quoted(check)}",id="' for check in IDS}
     return Series(
         name=name,
         help="How an object stands under a check that has something to say: 0 ok, 1 warning, 2 critical, 3 unknown.",
         lines=tuple(
-            [f'{heads[each.check]}{ids.get(each.object) or quoted(each.object)}"}} {codes[each.severity]}' for each in evaluation.findings]
+            [f"{heads[each.check]}{guests.get(each.object) or quoted(each.object)}{ends[each.severity]}" for each in evaluation.findings]
         ),
     )
 
@@ -144,7 +146,7 @@ def _of_facts(view: MonitorView) -> Iterator[Series]:
     yield _family("pvectl_node_clock_offset_seconds", "How far a node's clock is ahead of the monitor's.", clocks)
 
 
-def _of_backups(view: MonitorView, ids: Mapping[str, str]) -> Iterator[Series]:
+def _of_backups(view: MonitorView, ids: Mapping[int, str]) -> Iterator[Series]:
     newest: dict[int, datetime] = {}
     for storage in view.storages:
         for volume in storage.backups.value if isinstance(storage.backups, Known) else ():
@@ -154,7 +156,7 @@ def _of_backups(view: MonitorView, ids: Mapping[str, str]) -> Iterator[Series]:
             if (earlier := newest.get(vmid)) is None or made_at > earlier:
                 newest[vmid] = made_at
     name = "pvectl_backup_last_success_timestamp_seconds"
-    made = ((ids.get(f"guest/{vmid}"), made_at) for vmid, made_at in newest.items())
+    made = ((ids.get(vmid), made_at) for vmid, made_at in newest.items())
     yield Series(
         name=name,
         help="When a guest's newest backup was made that did not fail its verification.",

@@ -24,13 +24,17 @@ class Severity(StrEnum):
         return _CODES[self]
 
 
+# until Python 3.12 every `Severity.OK` is a call, which `judged` and its callers would make several times for each guest
+OK, WARNING, CRITICAL = Severity.OK, Severity.WARNING, Severity.CRITICAL
 _CODES: Mapping[Severity, int] = {Severity.OK: 0, Severity.WARNING: 1, Severity.CRITICAL: 2, Severity.UNKNOWN: 3}
 _WORST_FIRST = (Severity.CRITICAL, Severity.WARNING, Severity.UNKNOWN, Severity.OK)
 
 
 def worst(severities: Iterable[Severity], *, unknown_as: Severity = Severity.UNKNOWN) -> Severity:
     """Critical before warning before unknown before ok; `unknown_as` is what unknown counts as."""
-    seen = {unknown_as if severity is Severity.UNKNOWN else severity for severity in severities}
+    seen = set(severities)
+    if Severity.UNKNOWN in seen:
+        seen = (seen - {Severity.UNKNOWN}) | {unknown_as}
     return next((severity for severity in _WORST_FIRST if severity in seen), Severity.OK)
 
 
@@ -57,6 +61,7 @@ class Levels(Struct, frozen=True, kw_only=True):
 
 
 NO_LEVELS = Levels()
+_COUNT = Unit.COUNT
 
 
 class Evidence(Struct, frozen=True, kw_only=True, gc=False):
@@ -114,11 +119,11 @@ def judged(value: float, levels: Levels, *, unit: Unit | None = None, falling: b
     crit, warn = levels.crit, levels.warn
     if falling:
         is_crit, is_warn = crit is not None and value <= crit, warn is not None and value <= warn
-    elif unit is Unit.COUNT:
+    elif unit is _COUNT:
         is_crit, is_warn = crit is not None and value >= crit, warn is not None and value >= warn
     else:
         is_crit, is_warn = crit is not None and value > crit, warn is not None and value > warn
-    return Severity.CRITICAL if is_crit else Severity.WARNING if is_warn else Severity.OK
+    return CRITICAL if is_crit else WARNING if is_warn else OK
 
 
 def lingering(value: float, levels: Levels, *, unit: Unit | None = None, falling: bool = False) -> bool:

@@ -9,6 +9,8 @@ from msgspec import Struct
 
 from pvectl.core.text import clean
 
+_AT_ONCE = 500
+
 
 class Series(Struct, frozen=True, kw_only=True):
     """One metric with all its lines; one without lines is left out."""
@@ -21,14 +23,16 @@ class Series(Struct, frozen=True, kw_only=True):
 
 def written(families: Iterable[Series]) -> bytes:
     """Everything, each metric once with its HELP and TYPE, ending in a line end."""
-    # one metric after the other: the lines of all of them at once would be the most memory a run ever holds
+    # one metric after the other, and each in pieces: all of it at once would be the most memory a run ever holds
     whole = BytesIO()
     for family in families:
         if family.lines:
             told = family.help.replace("\\", "\\\\").replace("\n", "\\n")
             whole.write(f"# HELP {family.name} {told}\n# TYPE {family.name} {family.type}\n".encode())
-            whole.write("\n".join(family.lines).encode("utf-8", "backslashreplace"))
-            whole.write(b"\n")
+            for start in range(0, len(family.lines), _AT_ONCE):
+                piece = "\n".join(family.lines[start : start + _AT_ONCE])
+                whole.write(piece.encode("utf-8", "backslashreplace"))
+                whole.write(b"\n")
     return whole.getvalue()
 
 
@@ -50,4 +54,5 @@ def quoted(value: str) -> str:
 
 def shown(value: float) -> str:
     """A number as Go's parser and ours read it back the same."""
-    return str(int(value)) if value == int(value) and abs(value) < 2**63 else repr(float(value))
+    whole = int(value)
+    return str(whole) if whole == value and abs(whole) < 2**63 else repr(float(value))

@@ -223,6 +223,15 @@ def test_numbers_are_read_back_the_same(value: float, text: str) -> None:
     assert float(text) == value
 
 
+@pytest.mark.parametrize("many", [499, 500, 501, 1000, 1234])
+def test_a_metric_of_many_lines_is_written_whole(many: int) -> None:
+    lines = tuple(f'x{{id="qemu/{number}"}} 1' for number in range(many))
+
+    text = written([Series(name="x", help="Many.", lines=lines)]).decode()
+
+    assert text.split("\n") == ["# HELP x Many.", "# TYPE x gauge", *lines, ""]
+
+
 def test_help_is_escaped_and_an_empty_family_is_left_out() -> None:
     labels: Mapping[str, str] = {"a": "b"}
     text = written([Series(name="one", help="a\\b\nc", lines=(series("one", labels, 1),)), Series(name="two", help="nothing")])

@@ -55,9 +55,9 @@ class BackupTruth(Struct, frozen=True, kw_only=True, gc=False):
         made_at, verified = self.newest.made_at, self.newest.verified
         how = "" if verified is None else ", verified"
         without = f", without {' and '.join(self.excluded)}" if self.excluded else ""
-        # not by strftime, which takes longer than all the rest
-        day, moment = _DAYS[made_at.weekday()], made_at.isoformat(" ", "minutes")[:16]
-        return f"restorable point from {day} {moment} UTC on {self.storage}{how}{without}"
+        # not by strftime, nor with the time zone, which take longer than all the rest
+        day, date, moment = _DAYS[made_at.weekday()], made_at.date().isoformat(), made_at.time().isoformat("minutes")
+        return f"restorable point from {day} {date} {moment} UTC on {self.storage}{how}{without}"
 
     @property
     def failure(self) -> str | None:
@@ -66,6 +66,14 @@ class BackupTruth(Struct, frozen=True, kw_only=True, gc=False):
             return None
         made_at = self.restorable_at
         return self.run.status if made_at is None or made_at.timestamp() < self.run.started else None
+
+
+class _Promise(Struct, frozen=True):
+    """What is alike for all guests that the same jobs take."""
+
+    jobs: tuple[BackupJob, ...]
+    period: float | None
+    by: str
 
 
 class Backups(Struct, frozen=True, kw_only=True):
@@ -81,26 +89,23 @@ def backups(look: Look) -> Backups:
     jobs = tuple(job for job in told.value if job.enabled) if isinstance(told, Known) else ()
     newest, broken, undated, unclear = _sorted_out(look)
     runs = _runs(look)
-    promises: dict[tuple[str, ...], tuple[float | None, str]] = {}
+    promises: dict[tuple[bool, ...], _Promise] = {}
     truths = {}
     for subject, guest in look.guests:
-        covering = _covering(jobs, subject, guest)
-        # by their ids: of 10,000 guests nobody wants to hash whole jobs
-        named = tuple([job.id for job in covering])
-        if named not in promises:
-            promises[named] = _period(covering), " and ".join(named)
-        period, promise = promises[named]
+        taken = tuple([_covers(job, subject, guest) for job in jobs])
+        if (promise := promises.get(taken)) is None:
+            promise = promises[taken] = _promise([job for job, covers in zip(jobs, taken, strict=True) if covers])
         where, volume = newest.get(guest.vmid, (None, None))
         settings = look.guest_facts(guest.vmid).settings
         truths[guest.vmid] = BackupTruth(
             vmid=guest.vmid,
-            jobs=covering,
-            period=period,
-            promised_by=promise,
+            jobs=promise.jobs,
+            period=promise.period,
+            promised_by=promise.by,
             newest=volume,
             storage=where,
             failed=broken.get(guest.vmid, ()),
-            excluded=tuple(disk.key for disk in settings.value.disks if not disk.backup) if isinstance(settings, Known) else None,
+            excluded=tuple([disk.key for disk in settings.value.disks if not disk.backup]) if isinstance(settings, Known) else None,
             undated=guest.vmid in undated,
             unclear=unclear.get(guest.vmid),
             run=_later(runs.get((guest.node, guest.vmid)), runs.get((guest.node, None))) if runs else None,
@@ -149,13 +154,6 @@ def _later(one: Task | None, other: Task | None) -> Task | None:
     return max((task for task in (one, other) if task is not None), key=lambda task: task.started, default=None)
 
 
-def _covering(jobs: tuple[BackupJob, ...], subject: Subject, guest: Guest) -> tuple[BackupJob, ...]:
-    if len(jobs) == 1:
-        # the usual case, and a tuple that need not be made anew for every guest
-        return jobs if _covers(jobs[0], subject, guest) else ()
-    return tuple([job for job in jobs if _covers(job, subject, guest)])
-
-
 def _covers(job: BackupJob, subject: Subject, guest: Guest) -> bool:
     """As PVE chooses: by pool, else by vmid, else all but those left out (pve-manager PVE/VZDump.pm get_included_guests)."""
     if job.node is not None and job.node != guest.node:
@@ -165,10 +163,11 @@ def _covers(job: BackupJob, subject: Subject, guest: Guest) -> bool:
     return guest.vmid in job.vmids if job.vmids else job.all and guest.vmid not in job.exclude
 
 
-def _period(jobs: tuple[BackupJob, ...]) -> float | None:
+def _promise(jobs: list[BackupJob]) -> _Promise:
     periods = [longest_gap(job.schedule) if job.schedule else None for job in jobs]
     known = [period for period in periods if period is not None]
-    return min(known) if known and len(known) == len(periods) else None
+    period = min(known) if known and len(known) == len(periods) else None
+    return _Promise(tuple(jobs), period, " and ".join(job.id for job in jobs))
 
 
 def _unread(look: Look) -> Iterable[Missing]:

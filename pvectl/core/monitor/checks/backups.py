@@ -25,9 +25,11 @@ def _covered(look: Look) -> Eligible[tuple[Guest, BackupTruth]]:
     if isinstance(look.view.backup_jobs, Unknown):
         yield look.blind(CLUSTER, look.view.backup_jobs, "backup_jobs")
         return
-    for item in _guests(look):
-        if isinstance(item, Blind) or item[1][1].jobs:
-            yield item
+    yield from look.unlisted()
+    truths = look.once(backups).truths
+    for subject, guest in look.guests:
+        if (truth := truths[guest.vmid]).jobs:
+            yield subject, (guest, truth)
 
 
 def _uncovered(case: Case, told: tuple[Guest, BackupTruth]) -> Outcome:
@@ -114,7 +116,7 @@ def _why(truth: BackupTruth) -> str:
 
 
 def _span(seconds: float) -> str:
-    return f"{seconds / HOUR:.0f} h" if seconds < 2 * DAY else f"{seconds / DAY:.0f} days"
+    return f"{round(seconds / HOUR)} h" if seconds < 2 * DAY else f"{round(seconds / DAY)} days"
 
 
 CHECKS = (

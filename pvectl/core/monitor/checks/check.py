@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from pvectl.core.model import Unknown
 from pvectl.core.monitor.checks.look import CLUSTER, Blind, Look, Rules, untold
-from pvectl.core.monitor.finding import NO_LEVELS, Evidence, Finding, Levels, Severity, Subject, Unit, judged, lingering
+from pvectl.core.monitor.finding import NO_LEVELS, OK, Evidence, Finding, Levels, Severity, Subject, Unit, judged, lingering
 from pvectl.core.monitor.monitored import Fact
 from pvectl.core.text import clean
 
@@ -104,7 +104,7 @@ class Case(Struct, kw_only=True):
         """Whether there is nothing to tell about a guest's value: of guests only what is bad, or not yet good again, is told."""
         against = self.levels if levels is None else levels
         return (
-            judged(value, against, unit=self.unit, falling=self.falling) is Severity.OK
+            judged(value, against, unit=self.unit, falling=self.falling) is OK
             and (against.clear is None or not lingering(value, against, unit=self.unit, falling=self.falling))
             and self.subject.object.startswith("guest/")
         )
@@ -122,9 +122,9 @@ class Case(Struct, kw_only=True):
         """A value held against its levels; also a good one is told, unless it is a guest's."""
         against = self.levels if levels is None else levels
         severity = judged(value, against, unit=self.unit, falling=self.falling)
-        lingers = severity is Severity.OK and lingering(value, against, unit=self.unit, falling=self.falling)
+        lingers = severity is OK and lingering(value, against, unit=self.unit, falling=self.falling)
         subject = self.subject
-        if severity is Severity.OK and not lingers and subject.object.startswith("guest/"):
+        if severity is OK and not lingers and subject.object.startswith("guest/"):
             return None
         return Finding(
             check=self.check,
@@ -176,6 +176,8 @@ def check(  # noqa: PLR0913 - the columns of a table
     def run(look: Look) -> Verdict:
         rules = Rules(id, look.settings, on=on)
         needs_levels = measures and unit is not None
+        # a guest goes by its number, and there are many
+        named_by_people = about != "guest"
         if not rules.anywhere(measures=needs_levels):
             return Verdict(check=id, off=True)
         case = Case(check=id, look=look, subject=CLUSTER, levels=NO_LEVELS, unit=unit, falling=falling)
@@ -184,19 +186,15 @@ def check(  # noqa: PLR0913 - the columns of a table
         blind: list[Blind] = []
         left_out = 0
         for item in eligible(look):
-            subject = item.subject if isinstance(item, Blind) else item[0]
-            # a guest goes by its number, and there are many
-            if about != "guest" and not subject.object.isprintable():
+            subject = item[0] if isinstance(item, tuple) else item.subject
+            if named_by_people and not subject.object.isprintable():
                 subject = replace(subject, object=clean(subject.object))
-            levels = rules.levels if rules.plain and rules.on else rules.apply_to(subject)
+            levels = rules.alike or rules.apply_to(subject)
             if levels is None or (needs_levels and levels.warn is None and levels.crit is None):
                 left_out += 1
                 continue
-            if isinstance(item, Blind):
-                blind.append(item)
-                continue
             case.subject, case.levels = subject, levels
-            outcome = examine(case, item[1])
+            outcome = examine(case, item[1]) if isinstance(item, tuple) else item
             if outcome is None:
                 examined.append(subject.object)
             elif isinstance(outcome, Finding):

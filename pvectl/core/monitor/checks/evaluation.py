@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
@@ -24,6 +25,7 @@ from pvectl.core.text import clean
 ON_THE_LIST = ("guest", "storage")
 """What checks are about whose objects Proxmox VE may leave out without a word."""
 _NAMED = 4
+_OBJECT, _SEVERITY, _CAUSE = attrgetter("object"), attrgetter("severity"), attrgetter("cause")
 
 
 class Counts(Struct, frozen=True, kw_only=True):
@@ -45,21 +47,21 @@ class Evaluation(Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def own(self) -> tuple[Finding, ...]:
         """The findings that do not merely follow from another one."""
-        if all(finding.cause is None for finding in self.findings):
+        if not any(map(_CAUSE, self.findings)):
             return self.findings
         return tuple(finding for finding in self.findings if finding.cause is None or finding.cause not in self._by_id)
 
     @cached_property
     def counts(self) -> Counts:
-        found = [finding.severity for finding in self.own]
-        return Counts(critical=found.count(Severity.CRITICAL), warning=found.count(Severity.WARNING), unknown=found.count(Severity.UNKNOWN))
+        found = Counter(map(_SEVERITY, self.own))
+        return Counts(critical=found[Severity.CRITICAL], warning=found[Severity.WARNING], unknown=found[Severity.UNKNOWN])
 
     @cached_property
     def severity(self) -> Severity:
         """The verdict on the whole. A run that examined nothing is no good news."""
         if not any(verdict.examined for verdict in self.verdicts):
-            return worst([Severity.UNKNOWN, *(finding.severity for finding in self.findings)])
-        return worst(finding.severity for finding in self.findings)
+            return worst([Severity.UNKNOWN, *map(_SEVERITY, self.findings)])
+        return worst(map(_SEVERITY, self.findings))
 
     def severity_of(self, check: str, object: str) -> Severity | None:  # noqa: A002 - as findings call it
         """How an object stands under a check; None when the check is not about it, or was not made."""
@@ -113,7 +115,6 @@ def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 _ORDER = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.UNKNOWN: 2, Severity.OK: 3}
-_OBJECT = attrgetter("object")
 
 
 def _coverage(look: Look, blind: Iterable[Blind]) -> Iterable[Finding]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import chain
 
 from pvectl.core.amounts import many
-from pvectl.core.model import Guest, Unknown
+from pvectl.core.model import Guest, Known
 from pvectl.core.monitor.checks.check import NOT_HERE, Case, Eligible, Outcome, check
 from pvectl.core.monitor.checks.look import Blind, Look
 from pvectl.core.monitor.checks.settings import DAY, MINUTE
@@ -17,14 +18,13 @@ _OFF_ON_PURPOSE = frozenset({"stopped", "request_stop", "disabled"})
 
 def every_guest(look: Look) -> Eligible[Guest]:
     """Every guest on the list that is no template; being blind when there is no list."""
-    yield from look.unlisted()
-    yield from look.guests
+    return chain(look.unlisted(), look.guests)
 
 
 def _onboot(case: Case, guest: Guest) -> Outcome:
     look = case.look
     settings = look.guest_facts(guest.vmid).settings
-    if isinstance(settings, Unknown):
+    if not isinstance(settings, Known):
         return case.blind(settings, "guest-settings", "guests")
     if settings.value.onboot is None:
         return case.untold(settings, "onboot")
@@ -83,7 +83,7 @@ def _mem(case: Case, guest: Guest) -> Outcome:
 def _snapshot_age(case: Case, guest: Guest) -> Outcome:
     look = case.look
     snapshots = look.guest_facts(guest.vmid).snapshots
-    if isinstance(snapshots, Unknown):
+    if not isinstance(snapshots, Known):
         return case.blind(snapshots, "guest-snapshots", "guests")
     if not snapshots.value:
         return None

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from pvectl.core.evidence import Task
-from pvectl.core.model import Guest, GuestType, Known, Unknown
+from pvectl.core.model import Guest, GuestType, Known
 from pvectl.core.monitor.checks.check import Case, Outcome, check
 from pvectl.core.monitor.checks.guests import every_guest
 from pvectl.core.monitor.checks.look import Look
 from pvectl.core.monitor.checks.settings import HOUR
-from pvectl.core.monitor.finding import Unit
+from pvectl.core.monitor.finding import Evidence, Unit
 
 # a hibernated VM keeps it until it is woken (qemu-server PVE/QemuServer.pm vm_suspend)
 _NORMAL = frozenset({"suspended"})
@@ -57,11 +57,11 @@ def _age(case: Case, guest: Guest) -> Outcome:
     if task is not None:
         since = min(since, datetime.fromtimestamp(task.started, tz=UTC))
     age = (look.now - since).total_seconds()
-    evidence = look.evidence(look.view.resources, "lock") + look.evidence(running)
     why = f"by {task.type}" if task is not None else f"({guest.lock})"
-    if isinstance(running, Unknown) and case.levels.warn is not None and age <= case.levels.warn:
+    if not isinstance(running, Known) and case.levels.warn is not None and age <= case.levels.warn:
         return case.blind(running, "running")
-    return case.measured(age, f"guest {guest.label} has been locked {why} for {age / HOUR:.1f} h", evidence=evidence, since=since)
+    message = f"guest {guest.label} has been locked {why} for {age / HOUR:.1f} h"
+    return case.measured(age, message, evidence=look.once(_evidence), since=since)
 
 
 def _orphan(case: Case, guest: Guest) -> Outcome:
@@ -69,7 +69,7 @@ def _orphan(case: Case, guest: Guest) -> Outcome:
         return None
     look = case.look
     running = look.view.running
-    if isinstance(running, Unknown):
+    if not isinstance(running, Known):
         return case.blind(running, "running")
     if at_work(guest, running.value) is not None:
         return None
@@ -79,10 +79,14 @@ def _orphan(case: Case, guest: Guest) -> Outcome:
     return case.measured(
         age,
         f"guest {guest.label} has been locked ({guest.lock}) for {age / HOUR:.1f} h, and no task works on it",
-        evidence=look.evidence(look.view.resources, "lock") + look.evidence(running),
+        evidence=look.once(_evidence),
         hint=f"once sure that nothing works on it, on {guest.node}: {tool} unlock {guest.vmid}",
         since=since,
     )
+
+
+def _evidence(look: Look) -> tuple[Evidence, ...]:
+    return look.evidence(look.view.resources, "lock") + look.evidence(look.view.running)
 
 
 CHECKS = (

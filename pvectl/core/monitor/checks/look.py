@@ -110,18 +110,23 @@ class Look:
         if self.listing is None:
             return ()
         members = {vmid: pool for pool, vmids in self.listing.pools.items() for vmid in vmids}
+        # thousands of guests share a few dozen lists of tags
+        folded = {told: tags.normalise(told) for told in {guest.tags for guest in self.listing.guests}}
+        away = self.away
         return tuple(
-            (
-                Subject(
-                    object=f"guest/{guest.vmid}",
-                    node=guest.node,
-                    pool=guest.pool or members.get(guest.vmid),
-                    tags=tags.normalise(guest.tags) if guest.tags else (),
-                ),
-                guest,
-            )
-            for guest in self.listing.guests
-            if not guest.template and guest.node not in self.away
+            [
+                (
+                    Subject(
+                        object=f"guest/{guest.vmid}",
+                        node=guest.node,
+                        pool=guest.pool or members.get(guest.vmid),
+                        tags=folded[guest.tags],
+                    ),
+                    guest,
+                )
+                for guest in self.listing.guests
+                if not guest.template and guest.node not in away
+            ]
         )
 
     @property
@@ -193,11 +198,11 @@ class Look:
         key = (id(fact), field)
         if (made := self._evidence.get(key)) is not None:
             return made
-        if isinstance(fact, Unknown):
+        if not isinstance(fact, Known):
             return ()
-        age = max((self.now - fact.taken_at).total_seconds(), 0.0)
-        made = (Evidence(path=fact.source, field=field, age=age),)
-        if id(fact) in self._shared:
+        age = (self.now - fact.taken_at).total_seconds()
+        made = (Evidence(path=fact.source, field=field, age=max(age, 0.0)),)
+        if key[0] in self._shared:
             self._evidence[key] = made
         return made
 
@@ -226,8 +231,9 @@ class Rules:
         exempting = (words for pattern, words in settings.exempt_tags.items() if fnmatchcase(check, pattern))
         self._exempt_tags = frozenset(tags.fold(tag) for words in exempting for tag in words)
         self._disabled = tuple(pattern for pattern in settings.disable if "/" in pattern)
-        self.plain = not (self._overrides or self._exempt_tags or self._disabled)
-        """The same levels for all objects."""
+        plain = not (self._overrides or self._exempt_tags or self._disabled)
+        self.alike = self.levels if plain and self.on else None
+        """The levels of all objects, where no object has others or is left out."""
 
     def anywhere(self, *, measures: bool) -> bool:
         """Whether there may be an object that is checked; what `measures` needs a level somewhere."""
@@ -238,8 +244,6 @@ class Rules:
 
     def apply_to(self, subject: Subject) -> Levels | None:
         """The levels for this object; None when it is left out."""
-        if self.plain:
-            return self.levels if self.on else None
         if not self._exempt_tags.isdisjoint(subject.tags):
             return None
         if self._disabled and _fits_any(f"{self.check}/{subject.object}", self._disabled):
