@@ -111,8 +111,9 @@ class Alerts:
     def write_explanations(self, explanations: Mapping[str, Explanation]) -> None:
         with self.transaction():
             kept = self._tables.work("alerts", lambda connection: self._found(connection, "explanations", ("",)))
-            if [payload for *_, payload in kept] != [_encoded(explanations)]:
-                self._put("explanations", {"": explanations})
+            payload = _encoded(explanations)
+            if [before for *_, before in kept] != [payload]:
+                self._put("explanations", {"": msgspec.Raw(payload)})
 
     def rows(self) -> tuple[Row, ...]:
         """The outbox, in the order of the queue."""

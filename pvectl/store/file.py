@@ -13,6 +13,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -35,6 +36,8 @@ _BROKEN = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT", "SQLITE_IOERR_SHO
 _OCCUPIED = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")
 _DENIED = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_NOMEM", "SQLITE_NOLFS")
 _ATTEMPTS = 5
+# bytes that are no text belong to a row whose seal tells so
+_TEXT = partial(str, encoding="utf-8", errors="replace")
 
 
 class Broken(Exception):
@@ -51,7 +54,7 @@ def connect(path: Path, mode: Literal["rw", "ro"]) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"{path.as_uri()}?mode={mode}", uri=True, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False
     )
-    connection.text_factory = _text
+    connection.text_factory = _TEXT
     try:
         for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "foreign_keys = ON", "temp_store = MEMORY", "mmap_size = 0"):
             connection.execute(f"PRAGMA {pragma}")
@@ -262,11 +265,6 @@ def _verify(connection: sqlite3.Connection, cluster: str, path: Path | None, *, 
             pass
 
 
-def _text(content: bytes) -> str:
-    # bytes that are no text belong to a row whose seal tells so
-    return content.decode("utf-8", "replace")
-
-
 def _pragma(connection: sqlite3.Connection, name: str) -> object:
     row = connection.execute(f"PRAGMA {name}").fetchone()
     return row[0] if row else None
@@ -289,7 +287,7 @@ def _undone_copy(path: Path) -> sqlite3.Connection | None:
             return None
         copy = connect(Path(folder, STATE), "rw")
         memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        memory.text_factory = _text
+        memory.text_factory = _TEXT
         try:
             copy.backup(memory)
         except BaseException:

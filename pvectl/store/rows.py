@@ -82,30 +82,28 @@ class BrokenSeal(Exception):
 
 def put(connection: sqlite3.Connection, table: str, values: Sequence[Value], *, replace: bool = False) -> None:
     """Write one row, sealed; `values` in the order of `COLUMNS`. Replaced is a row with the same key, if that is asked for."""
-    values = [_storable(value) for value in values]
+    row = _sealed(table, values)
     if replace:
         key = COLUMNS[table][: _KEY_LENGTHS.get(table, 1)]
-        take_out(connection, table, " AND ".join(f"{name} = ?" for name in key), values[: len(key)])
-    seal = _seal(table, values)
-    assert seal is not None
-    _insert(connection, table, [(*values, seal)])
+        take_out(connection, table, " AND ".join(f"{name} = ?" for name in key), row[: len(key)])
+    _insert(connection, table, [row])
 
 
 def put_all(connection: sqlite3.Connection, table: str, many: Iterable[Sequence[Value]]) -> None:
     """Write many rows of a table with a single key, each in the place of the one that has its key."""
-    sealed = []
-    for row in many:
-        values = [_storable(value) for value in row]
-        sealed.append((*values, _seal(table, values)))
-    take_out_all(connection, table, [row[0] for row in sealed])
-    _insert(connection, table, sealed)
+    sealed = [_sealed(table, values) for values in many]
+    replaced = [
+        seal
+        for which, keys in _with_keys(table, [row[0] for row in sealed])
+        for (seal,) in connection.execute(f"SELECT seal FROM {table} WHERE {which}", keys).fetchall()  # noqa: S608
+    ]
+    _insert(connection, table, sealed, instead_of=replaced)
 
 
 def take_out_all(connection: sqlite3.Connection, table: str, keys: Sequence[Value]) -> None:
     """Delete the rows with these keys, as far as they are there."""
-    for start in range(0, len(keys), _AT_ONCE):
-        some = keys[start : start + _AT_ONCE]
-        take_out(connection, table, f"{COLUMNS[table][0]} IN ({', '.join('?' * len(some))})", some)
+    for which, some in _with_keys(table, keys):
+        take_out(connection, table, which, some)
 
 
 def begin_again(connection: sqlite3.Connection, table: str, whole: Iterable[Sequence[Value]]) -> None:
@@ -115,11 +113,22 @@ def begin_again(connection: sqlite3.Connection, table: str, whole: Iterable[Sequ
     put_all(connection, table, whole)
 
 
-def _insert(connection: sqlite3.Connection, table: str, sealed: Sequence[Sequence[Value]]) -> None:
+def _insert(
+    connection: sqlite3.Connection, table: str, sealed: Sequence[Sequence[Value]], *, instead_of: Sequence[str] | None = None
+) -> None:
+    """Write these; `instead_of` are the seals of the rows in whose place they come, None where there must be none."""
+    verb = "INSERT" if instead_of is None else "REPLACE"
     marks = ", ".join("?" * (len(COLUMNS[table]) + 1))
     names = ", ".join((*COLUMNS[table], "seal"))
-    connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", sealed)  # noqa: S608
-    _count(connection, table, [str(row[-1]) for row in sealed], 1)
+    connection.executemany(f"{verb} INTO {table} ({names}) VALUES ({marks})", sealed)
+    _count(connection, table, new=[str(row[-1]) for row in sealed], gone=instead_of or ())
+
+
+def _with_keys(table: str, keys: Sequence[Value]) -> Iterator[tuple[str, Sequence[Value]]]:
+    """The conditions that find the rows with these keys, each with its parameters."""
+    for start in range(0, len(keys), _AT_ONCE):
+        some = keys[start : start + _AT_ONCE]
+        yield f"{COLUMNS[table][0]} IN ({', '.join('?' * len(some))})", some
 
 
 def take_out(connection: sqlite3.Connection, table: str, where: str, parameters: Parameters = ()) -> None:
@@ -127,7 +136,7 @@ def take_out(connection: sqlite3.Connection, table: str, where: str, parameters:
     seals = [seal for (seal,) in connection.execute(f"SELECT seal FROM {table} WHERE {where}", parameters).fetchall()]  # noqa: S608
     if seals:
         connection.execute(f"DELETE FROM {table} WHERE {where}", parameters)  # noqa: S608
-        _count(connection, table, seals, -1)
+        _count(connection, table, gone=seals)
 
 
 def tables_of(form: int) -> dict[str, str]:
@@ -168,19 +177,19 @@ def rows(
     names = ", ".join((*COLUMNS[table], "seal"))
     cursor = connection.execute(f"SELECT {names} FROM {table} WHERE {where} ORDER BY 1, 2", parameters)  # noqa: S608
     # at once: a cursor left open would keep others from writing
-    for *values, seal in cursor.fetchall() if limit is None else cursor.fetchmany(limit):
-        if seal is None or seal != _seal(table, values):
+    for row in cursor.fetchall() if limit is None else cursor.fetchmany(limit):
+        if not _is_whole(table, row):
             raise BrokenSeal(f"a row of {table} is not as it was written")
-        yield tuple(values)
+        yield row[:-1]
 
 
 def whole_rows(connection: sqlite3.Connection, table: str) -> Iterator[tuple[Value, ...]]:
     """Of a file that is broken, the rows that are as they were written, as far as they can be reached."""
     names = ", ".join((*COLUMNS[table], "seal"))
     with suppress(sqlite3.Error, UnicodeDecodeError):
-        for *values, seal in connection.execute(f"SELECT {names} FROM {table}"):  # noqa: S608
-            if seal is not None and seal == _seal(table, values):
-                yield tuple(values)
+        for row in connection.execute(f"SELECT {names} FROM {table}"):  # noqa: S608
+            if _is_whole(table, row):
+                yield row[:-1]
 
 
 def beginning(typed: str) -> dict[str, Value]:
@@ -257,11 +266,6 @@ def intent(row: tuple[Value, ...]) -> tuple[Intent, Ending | None]:
     return told, msgspec.convert({"status": status, "at": ended_at, "upid": upid, "error": error, "took": took}, Ending)
 
 
-def _storable(value: Value) -> Value:
-    # half of a surrogate pair, as a JSON escape can leave it, has no UTF-8
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) and not value.isascii() else value
-
-
 def _json(raw: msgspec.Raw) -> str:
     """The text of a payload, once it is known to be JSON."""
     content = bytes(raw)
@@ -269,11 +273,27 @@ def _json(raw: msgspec.Raw) -> str:
     return content.decode()
 
 
+def _sealed(table: str, values: Sequence[Value]) -> tuple[Value, ...]:
+    """The row as it is stored: its values and their seal."""
+    seal = _seal(table, values)
+    if seal is None:
+        # half of a surrogate pair, as a JSON escape can leave it, has no UTF-8
+        values = [value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value for value in values]
+        seal = _seal(table, values)
+        assert seal is not None
+    return (*values, seal)
+
+
+def _is_whole(table: str, row: tuple[Value, ...]) -> bool:
+    seal = row[-1]
+    return seal is not None and seal == _seal(table, row[:-1])
+
+
 def _seal(table: str, values: Sequence[Value]) -> str | None:
-    *head, last = values
+    last = values[-1]
     try:
         if isinstance(last, bytes):
-            seal = hashlib.blake2b(msgspec.json.encode((table, head, len(last))), digest_size=16)
+            seal = hashlib.blake2b(msgspec.json.encode((table, values[:-1], len(last))), digest_size=16)
             seal.update(last)
             return seal.hexdigest()
         return hashlib.blake2b(msgspec.json.encode((table, values)), digest_size=16).hexdigest()
@@ -282,12 +302,12 @@ def _seal(table: str, values: Sequence[Value]) -> str | None:
         return None
 
 
-def _count(connection: sqlite3.Connection, table: str, seals: Sequence[str], sign: int) -> None:
+def _count(connection: sqlite3.Connection, table: str, *, new: Sequence[str] = (), gone: Sequence[str] = ()) -> None:
     if table == "meta":
         return
     count, _, mixed = _sum_of(connection, table).partition(" ")
-    new = _sum(int(count) + sign * len(seals), int(mixed, 16) ^ _mixed(seals, table))
-    put(connection, "meta", (_SUM + table, new), replace=True)
+    after = _sum(int(count) + len(new) - len(gone), int(mixed, 16) ^ _mixed(new, table) ^ _mixed(gone, table))
+    put(connection, "meta", (_SUM + table, after), replace=True)
 
 
 def _sum_of(connection: sqlite3.Connection, table: str) -> str:

@@ -42,7 +42,7 @@ class Promise(NamedTuple):
     limit: float
 
 
-PROMISES = {"all are new": Promise(0.3, 14.0), "all as before": Promise(0.3, 9.0), "all are worse": Promise(1.0, 35.0)}
+PROMISES = {"all are new": Promise(0.3, 11.0), "all as before": Promise(0.3, 8.0), "all are worse": Promise(0.3, 19.0)}
 """That all of them get worse at once makes as many messages, of which the outbox then makes one."""
 PVECTL = "alert: {receivers: {mail: {type: sendmail}}, rules: [{for: 0, keep_firing_for: 0}]}\n"
 

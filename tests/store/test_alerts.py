@@ -8,17 +8,20 @@ from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from pvectl.core.alerts.incident import Incident, Phase, Records, acknowledged
 from pvectl.core.alerts.outbox import Channel, State
 from pvectl.core.alerts.telling import Why
 from pvectl.errors import UsageError
 from pvectl.store import Store, open_beside, open_to_read
+from pvectl.store import rows as sealed
 from pvectl.store.alerts import Alerts
+from pvectl.store.kinds import place
 from tests.store import stage
 from tests.store.alerting import a_row, a_silence, an_explanation, an_incident, records_of
 from tests.store.stage import LAB, NOON, StandingClock
@@ -69,6 +72,28 @@ def test_what_is_over_is_gone_and_what_changed_is_changed(state: stage.State) ->
 
         assert alerts.records() == after
         assert set(alerts.rows()) == {sent, *rows[2:], a_row(an_incident(200))}
+        assert alerts.take_losses() == ()
+
+
+def test_what_an_earlier_version_wrote_out_in_full_is_read_as_the_same(state: stage.State) -> None:
+    incident = an_incident()
+    row, explained = a_row(incident), an_explanation(incident)
+    in_full = {
+        ("incident", incident.name): {**asdict(incident), "told": {"mail": asdict(incident.told["mail"])}},
+        ("row", row.id): {**asdict(row), "notification": asdict(row.notification)},
+        ("explanations", ""): {incident.name: asdict(explained)},
+    }
+    told = {key: msgspec.json.encode(each) for key, each in in_full.items()}
+    assert all(b":null" in payload for payload in told.values())
+    with state.alert_run() as store, store.tables(writing=True) as connection:
+        many = [(place(kind, name), kind, name, sealed.in_words(NOON), payload) for (kind, name), payload in told.items()]
+        sealed.put_all(connection, "alerts", many)
+
+    with state.alert_run() as store:
+        alerts = Alerts(store)
+        assert alerts.records().incidents == {incident.name: incident}
+        assert alerts.rows() == (row,)
+        assert alerts.explanations() == {incident.name: explained}
 
 
 def test_a_drain_reads_and_writes_the_incidents_of_one_message_only(state: stage.State) -> None:

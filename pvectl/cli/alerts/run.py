@@ -297,6 +297,9 @@ def _no_collecting() -> Iterator[None]:
     try:
         yield
     finally:
+        # what is there by now counts as old, or the next collection would go through all of it after all
+        gc.freeze()
+        gc.unfreeze()
         if was_on:
             gc.enable()
 

@@ -1,4 +1,7 @@
-"""What was found bad, from the first sight until it is over, and what each receiver has been told of it."""
+"""What was found bad, from the first sight until it is over, and what each receiver has been told of it.
+
+What is kept by the thousand, here and in the rooms beside, leaves out of its JSON what has its default: such a default is for ever.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,9 @@ class Phase(StrEnum):
     OK = "ok"
 
 
-ACTIVE = frozenset({Phase.PENDING, Phase.FIRING, Phase.RECOVERING})
+# until Python 3.12 every `Phase.OK` is a call, and each of thousands of incidents is asked a dozen times where it stands
+PENDING, FIRING, RECOVERING, OK = Phase
+ACTIVE = frozenset({PENDING, FIRING, RECOVERING})
 URGENCY: Mapping[Severity, int] = {Severity.OK: 0, Severity.UNKNOWN: 1, Severity.WARNING: 1, Severity.CRITICAL: 2}
 
 
@@ -44,7 +49,7 @@ class Kind(StrEnum):
     NOTICE = "notice"
 
 
-class Told(Struct, frozen=True, kw_only=True):
+class Told(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one receiver was told of an incident: the last message, its number `seq`, and up to which number all of it arrived.
 
     `severity` is the worst it was told, under which programs know it, and `latest` what the last message said (None: as `severity`);
@@ -83,7 +88,7 @@ class Moment(Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
-class Incident(Struct, frozen=True, kw_only=True):
+class Incident(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`finding` is the last one that was bad; `since` when it was first seen, `counts_from` from when on the time in its phase counts.
 
     `fingerprint` stays the same for one check of one object, whatever its value, its words, or a guest's node; `id` is new each time it
@@ -156,18 +161,18 @@ def began(cluster: str, finding: Finding, now: datetime, *, blind: bool = False,
     )
 
 
-def noted(incident: Incident, at: datetime, what: str, detail: str = "") -> Incident:
-    """The incident with one more line in its history, of which the first and the latest lines are kept."""
+def noted(incident: Incident, at: datetime, what: str, detail: str = "", **changed: object) -> Incident:
+    """The incident with what changed, and one more line in its history, of which the first and the latest lines are kept."""
     lines = (*incident.timeline, Moment(at=at, what=what, detail=detail))
     if len(lines) > _LONGEST_TIMELINE:
         lines = (lines[0], *lines[2 - _LONGEST_TIMELINE - 1 :])
-    return replace(incident, timeline=lines)
+    return replace(incident, timeline=lines, **changed)
 
 
 def acknowledged(incident: Incident, *, by: str, at: datetime, note: str = "") -> Incident:
     """The incident with somebody's word that it is known: it is not repeated until it gets worse."""
     word = Acknowledgement(by=by, at=at, severity=incident.severity, note=note)
-    return noted(replace(incident, acknowledged=word), at, "acknowledged", f"{by}: {note}" if note else by)
+    return noted(incident, at, "acknowledged", f"{by}: {note}" if note else by, acknowledged=word)
 
 
 def is_acknowledged(incident: Incident) -> bool:

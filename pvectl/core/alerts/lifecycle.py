@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import assert_never
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pvectl.core.alerts.incident import Incident, Phase, Records, began, noted
+from pvectl.core.alerts.incident import FIRING, OK, PENDING, RECOVERING, Incident, Records, began, noted
 from pvectl.core.alerts.observing import Look, Seen
 from pvectl.core.alerts.rules import Rules, Treatment
 from pvectl.core.monitor.finding import Finding
@@ -18,7 +19,7 @@ _USUAL = 3
 _SOON = 900
 _LOOKS = 1.5
 _LOOKS_AT_MOST = 600.0
-_CONTENTS = ("severity", "message", "value", "hint", "key", "node", "pool", "tags", "objects", "levels", "cause")
+_contents = attrgetter("severity", "message", "value", "hint", "key", "node", "pool", "tags", "objects", "levels", "cause")
 _EVENTS_KEPT = timedelta(days=30)
 _OVER_KEPT = timedelta(days=1)
 
@@ -54,9 +55,9 @@ def explains(incident: Incident, treatment: Treatment, rules: Rules, tempo: Pace
     """Whether what follows from this incident need not be told, because people hear of this one, and soon."""
     if not treatment.receivers and rules.receivers:
         return False
-    if incident.phase is Phase.PENDING:
+    if incident.phase is PENDING:
         return treatment.hold <= _SOON
-    if incident.phase is Phase.RECOVERING and incident.flapping:
+    if incident.phase is RECOVERING and incident.flapping:
         # what has been fine for as long as others have to is only watched longer
         return tempo.now - incident.counts_from < fine_for(replace(incident, flapping=False), treatment, rules, tempo)
     return True
@@ -84,49 +85,50 @@ def moved(before: Incident | None, seen: Seen, treatment: Treatment, rules: Rule
 
 def begun_anew(incident: Incident, tempo: Pace) -> Incident:
     """An incident nobody was told of, whose explanation is over: it has to last again by itself."""
-    fires = incident.fires[:-1] if incident.phase is Phase.FIRING else incident.fires
-    pending = replace(incident, phase=Phase.PENDING, counts_from=tempo.now, fires=fires, flapping=False)
-    return noted(pending, tempo.now, "pending", "what explained it is over")
+    fires = incident.fires[:-1] if incident.phase is FIRING else incident.fires
+    now, why = tempo.now, "what explained it is over"
+    return noted(incident, now, "pending", why, phase=PENDING, counts_from=now, fires=fires, flapping=False)
 
 
 def fired(incident: Incident, rules: Rules, now: datetime) -> Incident:
     """The incident, firing; too often within the window makes it flap."""
     fires = (*(at for at in incident.fires if timedelta() <= now - at < timedelta(seconds=rules.flap_window)), now)
     flapping = len(fires) >= rules.flaps
-    firing = replace(incident, phase=Phase.FIRING, fired_at=now, fires=fires, flapping=flapping, held=False)
-    return noted(firing, now, "firing", "flapping" if flapping else "")
+    how = "flapping" if flapping else ""
+    return noted(incident, now, "firing", how, phase=FIRING, fired_at=now, fires=fires, flapping=flapping, held=False)
 
 
 def _bad(before: Incident | None, finding: Finding, seen: Seen, treatment: Treatment, rules: Rules, tempo: Pace) -> Incident:
-    now, hold = tempo.now, timedelta(seconds=treatment.hold)
-    if before is None or before.phase is Phase.OK:
+    now = tempo.now
+    if before is None or before.phase is OK:
         incident = began(rules.cluster, finding, now, blind=seen.blind, after=tempo.last)
         incident = replace(incident, fires=before.fires if before is not None else ())
         # what a first look finds has most likely been there for long
-        return fired(incident, rules, now) if tempo.first or not hold else incident
+        return fired(incident, rules, now) if tempo.first or not treatment.hold else incident
     latest = _with(before, finding, now)
-    if before.phase is Phase.PENDING:
+    if before.phase is PENDING:
         counts_from = _counts_from(before, tempo)
-        if now - counts_from >= hold:
+        if now - counts_from >= timedelta(seconds=treatment.hold):
             return fired(replace(latest, counts_from=counts_from), rules, now)
         return latest if counts_from == before.counts_from and not before.held else replace(latest, counts_from=counts_from, held=False)
-    if before.phase is Phase.RECOVERING:
-        return noted(replace(latest, phase=Phase.FIRING, held=False, ending=""), now, "bad again")
+    if before.phase is RECOVERING:
+        return noted(latest, now, "bad again", phase=FIRING, held=False, ending="")
     return replace(latest, held=False) if before.held else latest
 
 
 def _good(before: Incident | None, seen: Seen, treatment: Treatment, rules: Rules, tempo: Pace) -> Incident | None:
     now = tempo.now
-    if before is None or before.phase is Phase.OK:
+    if before is None or before.phase is OK:
         return remembered(before, now)
-    if before.phase is Phase.PENDING:
+    if before.phase is PENDING:
         # how often it fired in the last hour is not forgotten
-        over = noted(replace(before, phase=Phase.OK, ended_at=now, held=False), now, "ok", "before it had lasted long enough")
+        over = noted(before, now, "ok", "before it had lasted long enough", phase=OK, ended_at=now, held=False)
         return over if before.fires else None
     keep = fine_for(before, treatment, rules, tempo)
-    if before.phase is Phase.FIRING:
-        recovering = replace(before, phase=Phase.RECOVERING, counts_from=now, held=False, ending=seen.why)
-        return noted(recovering, now, "recovering", seen.why) if keep else _over(recovering, now)
+    if before.phase is FIRING:
+        if not keep:
+            return _over(replace(before, counts_from=now, ending=seen.why), now)
+        return noted(before, now, "recovering", seen.why, phase=RECOVERING, counts_from=now, held=False, ending=seen.why)
     counts_from = _counts_from(before, tempo)
     if now - counts_from >= keep:
         return _over(replace(before, ending=seen.why), now)
@@ -137,11 +139,11 @@ def _good(before: Incident | None, seen: Seen, treatment: Treatment, rules: Rule
 
 def _unseen(before: Incident | None, tempo: Pace) -> Incident | None:
     """What nobody could look at neither fires nor is over, and the time counts for nothing."""
-    if before is None or before.phase is Phase.OK:
+    if before is None or before.phase is OK:
         return remembered(before, tempo.now)
-    if before.is_event and before.phase is Phase.FIRING:
+    if before.is_event and before.phase is FIRING:
         return before if tempo.now - (before.finding.since or before.since) < _EVENTS_KEPT else None
-    if before.phase is Phase.FIRING:
+    if before.phase is FIRING:
         return before if before.held else replace(before, held=True)
     return replace(before, counts_from=_counts_from(before, tempo, seen=False), held=True)
 
@@ -154,7 +156,7 @@ def remembered(before: Incident | None, now: datetime) -> Incident | None:
 
 
 def _over(incident: Incident, now: datetime) -> Incident:
-    return noted(replace(incident, phase=Phase.OK, ended_at=now, held=False, inhibited_by=None), now, "ok", incident.ending)
+    return noted(incident, now, "ok", incident.ending, phase=OK, ended_at=now, held=False, inhibited_by=None)
 
 
 def _counts_from(before: Incident, tempo: Pace, *, seen: bool = True) -> datetime:
@@ -169,7 +171,8 @@ def _counts_from(before: Incident, tempo: Pace, *, seen: bool = True) -> datetim
 def _with(before: Incident, finding: Finding, now: datetime) -> Incident:
     """The incident with the latest words; how old an answer was is no news."""
     old = before.finding
-    if old is finding or all(getattr(old, name) == getattr(finding, name) for name in _CONTENTS):
+    if old is finding or _contents(old) == _contents(finding):
         return before
-    latest = replace(before, finding=finding)
-    return latest if old.severity is finding.severity else noted(latest, now, finding.severity.value)
+    if old.severity is finding.severity:
+        return replace(before, finding=finding)
+    return noted(before, now, finding.severity.value, finding=finding)

@@ -6,10 +6,12 @@ import base64
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, defstruct
+from msgspec.structs import fields
 
 from pvectl.core.alerts.incident import digest_of
 from pvectl.core.alerts.silence import maintained
@@ -34,9 +36,14 @@ _WINDOW = 32_768
 """So far back zlib looks for what it has seen before."""
 # how old an answer was is no news, and a value without new words is none either
 _CONTENTS = tuple(name for name in Finding.__struct_fields__ if name not in ("evidence", "value"))
-_DEFAULTS: Mapping[str, Any] = dict(
-    zip(Finding.__struct_fields__[-len(Finding.__struct_defaults__) :], Finding.__struct_defaults__, strict=True)
+_contents = attrgetter(*_CONTENTS)
+_FINE = Severity.OK
+_TOLD = tuple(each for each in fields(Finding) if each.name != "evidence")
+_told = attrgetter(*(each.name for each in _TOLD))
+_Told = defstruct(
+    "_Told", [(each.name, each.type) if each.required else (each.name, each.type, each.default) for each in _TOLD], omit_defaults=True
 )
+"""A finding as it is written: without evidence, and without what it says nothing of."""
 
 
 class LastWhole(Struct, frozen=True, kw_only=True):
@@ -158,7 +165,7 @@ def _seen(evaluation: Evaluation) -> _Seen:
 def _worth_keeping(findings: Iterable[Finding]) -> tuple[tuple[Finding, ...], Mapping[str, list[str]]]:
     """What is bad, dark or not yet good again, and what explains it; and by check the objects of which nothing else is told."""
     findings = tuple(findings)
-    bad = [finding for finding in findings if finding.severity is not Severity.OK or finding.lingers]
+    bad = [finding for finding in findings if finding.severity is not _FINE or finding.lingers]
     # and what they follow from, or are contradicted by
     named = {finding.id for finding in bad} | {finding.cause for finding in bad}
     kept: list[Finding] = []
@@ -242,7 +249,7 @@ def _compared(before: tuple[Finding, ...], findings: tuple[Finding, ...]) -> tup
     last = -1
     for place, finding in enumerate(findings):
         then = place_of.get(finding.id, -1)
-        if then > last and _same(before[then], finding):
+        if then > last and _contents(before[then]) == _contents(finding):
             kept.add(then)
             last = then
         else:
@@ -250,19 +257,10 @@ def _compared(before: tuple[Finding, ...], findings: tuple[Finding, ...]) -> tup
     return [place for place in range(len(before)) if place not in kept], new
 
 
-def _same(one: Finding, other: Finding) -> bool:
-    return all(getattr(one, name) == getattr(other, name) for name in _CONTENTS)
-
-
 def _json(seen: _Seen, told: Mapping[str, Any], findings: Iterable[Finding]) -> bytes:
     """The findings last: what zlib looks back at begins there."""
     common = {"taken_at": seen.taken_at, "listed": seen.listed, "proven": seen.proven, "maintained": seen.maintained}
-    return msgspec.json.encode({**common, **told, "findings": [_slim(finding) for finding in findings]})
-
-
-def _slim(finding: Finding) -> Mapping[str, Any]:
-    values = ((name, getattr(finding, name)) for name in Finding.__struct_fields__ if name != "evidence")
-    return {name: value for name, value in values if name not in _DEFAULTS or value != _DEFAULTS[name]}
+    return msgspec.json.encode({**common, **told, "findings": [_Told(*_told(finding)) for finding in findings]})
 
 
 def _changed(opened: _Opened, rest: str) -> _Seen | None:

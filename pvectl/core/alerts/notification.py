@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from itertools import chain
 
 from msgspec import Struct
 
 from pvectl.core.alerts.incident import URGENCY, Incident, Kind, digest_of
 from pvectl.core.monitor.finding import Finding, Severity
 
-_URGENT_FIRST = (Severity.CRITICAL, Severity.WARNING, Severity.UNKNOWN, Severity.OK)
+_URGENT_FIRST: Mapping[Severity, int] = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.UNKNOWN: 2, Severity.OK: 3}
+_DIGESTS = frozenset({Kind.BASELINE, Kind.DIGEST})
 
 
-class Story(Struct, frozen=True, kw_only=True):
+class Story(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is told of one incident, its message number `seq` to this receiver.
 
     `explains` counts the incidents that follow from it and are not told one by one; `ending` says how it ended, where not simply so;
@@ -34,7 +36,7 @@ class Story(Struct, frozen=True, kw_only=True):
     known_as: Severity | None = None
 
 
-class Notification(Struct, frozen=True, kw_only=True):
+class Notification(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One message. The same `id` is the same message, however often it arrives; `template` is the rule's, if it has one.
 
     From `expires_at` on nobody needs it any more.
@@ -59,7 +61,7 @@ class Notification(Struct, frozen=True, kw_only=True):
 
     @property
     def is_digest(self) -> bool:
-        return self.kind in (Kind.BASELINE, Kind.DIGEST)
+        return self.kind in _DIGESTS
 
 
 def story(incident: Incident, seq: int, kind: Kind, *, explains: int = 0, known_as: Severity | None = None) -> Story:
@@ -82,7 +84,7 @@ def story(incident: Incident, seq: int, kind: Kind, *, explains: int = 0, known_
 def about(one: Story, receiver: str, *, cluster: str, made_at: datetime, template: str | None = None) -> Notification:
     """A message about one incident."""
     return Notification(
-        id=digest_of(one.incident, receiver, one.kind.value, str(one.seq)),
+        id=digest_of(one.incident, receiver, one.kind, str(one.seq)),
         receiver=receiver,
         kind=one.kind,
         severity=one.finding.severity,
@@ -95,8 +97,8 @@ def about(one: Story, receiver: str, *, cluster: str, made_at: datetime, templat
 
 def digest(stories: Iterable[Story], receiver: str, kind: Kind, *, cluster: str, made_at: datetime) -> Notification:
     """A single message about several incidents, the most urgent first."""
-    told = tuple(sorted(stories, key=lambda one: (_URGENT_FIRST.index(one.finding.severity), one.name, one.since, one.seq)))
-    ids = (part for one in told for part in (one.incident, str(one.seq), one.kind.value))
+    told = tuple(sorted(stories, key=lambda one: (_URGENT_FIRST[one.finding.severity], one.name, one.since, one.seq)))
+    ids = chain.from_iterable((one.incident, str(one.seq), one.kind) for one in told)
     return Notification(
         id=digest_of(receiver, kind.value, *ids),
         receiver=receiver,

@@ -9,7 +9,7 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pvectl.core.alerts.incident import Incident, Phase, digest_of, name_of
+from pvectl.core.alerts.incident import FIRING, RECOVERING, Incident, digest_of, name_of
 from pvectl.core.model import Known
 from pvectl.core.monitor.checks.check import Verdict
 from pvectl.core.monitor.checks.evaluation import Evaluation
@@ -19,6 +19,7 @@ from pvectl.core.monitor.finding import Evidence, Finding, Severity
 from pvectl.core.monitor.monitored import MonitorView
 
 _BAD = (Severity.WARNING, Severity.CRITICAL)
+_DARK = Severity.UNKNOWN
 API = "api"
 DELIVERY = "self.delivery"
 STATE = "self.state"
@@ -51,14 +52,15 @@ _RECEIVER = "receiver/"
 
 def observed(evaluation: Evaluation, incidents: Mapping[str, Incident], now: datetime) -> dict[str, Seen]:
     """By its name, what is bad now and how each incident that is known stands."""
-    own = {finding.id for finding in evaluation.own}
+    own = {finding.id for finding in evaluation.own if finding.severity is _DARK}
     seen: dict[str, Seen] = {}
     found: dict[str, Finding] = {}
     for finding in evaluation.findings:
-        found[finding.id] = finding
+        id_ = finding.id
+        found[id_] = finding
         if finding.severity in _BAD:
-            seen[finding.id] = Seen(look=Look.BAD, finding=finding)
-        elif finding.severity is Severity.UNKNOWN and finding.id in own:
+            seen[id_] = Seen(look=Look.BAD, finding=finding)
+        elif finding.severity is _DARK and id_ in own:
             blind = finding.check != COVERAGE
             seen[name_of(finding, blind=blind)] = Seen(look=Look.BAD, finding=finding, blind=blind)
     verdicts = {verdict.check: verdict for verdict in evaluation.verdicts}
@@ -151,7 +153,7 @@ def _ended(incident: Incident, verdict: Verdict | None, now: datetime) -> Seen |
 
 def _known(evaluation: Evaluation, incident: Incident, now: Finding | None, verdict: Verdict | None, *, listed: bool) -> Seen:
     before = incident.finding
-    if now is not None and now.severity is Severity.OK and now.lingers and incident.phase in (Phase.FIRING, Phase.RECOVERING):
+    if now is not None and now.severity is Severity.OK and now.lingers and incident.phase in (FIRING, RECOVERING):
         # the value is between the level at which it is bad and the one at which it is good again
         return Seen(look=Look.BAD, finding=before)
     if before.check == COVERAGE:
@@ -167,7 +169,7 @@ def _known(evaluation: Evaluation, incident: Incident, now: Finding | None, verd
         return HOLDS if stands is Severity.UNKNOWN else FINE
     if incident.is_event:
         # a task drops out of the list in time, and its last word stays what it was
-        return FINE if incident.phase is Phase.RECOVERING else HOLDS
+        return FINE if incident.phase is RECOVERING else HOLDS
     if not listed:
         return HOLDS
     return _GONE if evaluation.is_gone(before.check, before.object) else HOLDS

@@ -20,7 +20,7 @@ class State(StrEnum):
     DROPPED = "dropped"
 
 
-class Row(Struct, frozen=True, kw_only=True):
+class Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A message in the outbox. `waiting_since`: since when what it says, or what it stands in for, has not arrived.
 
     `sending`: an attempt began, and nobody wrote down how it ended. `uncertain`: an attempt failed that may have arrived all the same.

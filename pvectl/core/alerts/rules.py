@@ -17,6 +17,7 @@ from pvectl.core.monitor.finding import Finding, Severity
 _MINUTE = 60
 _HOUR = 60 * _MINUTE
 _DAY = 24 * _HOUR
+_RECEIVER = "receiver/"
 
 Seconds = Annotated[int, Meta(ge=0)]
 
@@ -96,47 +97,67 @@ class Matcher(Protocol):
     def node(self) -> str | None: ...
 
 
+class _Entry(Struct, frozen=True):
+    """A rule in its place, what it is called, and the urgency from which on it is about anything."""
+
+    place: int
+    rule: Rule
+    name: str
+    urgency: int
+
+
+_DEFAULT = _Entry(0, Rule(), "default", 0)
+
+
 class Book:
-    """The rules, opened for one run: which of them can be about a check is looked up once. `broken` are the receivers that do not work."""
+    """The rules, opened for one run: what is treated alike is worked out once. `broken` are the receivers that do not work."""
 
     def __init__(self, rules: Rules, broken: Collection[str] = ()) -> None:
         self.rules = rules
         self._broken = frozenset(broken)
-        self._of_check: dict[str, tuple[Rule, ...]] = {}
-        self._plain: dict[tuple[str, Severity], Treatment] = {}
+        self._of_check: dict[str, tuple[_Entry, ...]] = {}
+        self._alike: dict[tuple[int, str, Severity, bool], Treatment] = {}
 
     def treatment(self, finding: Finding) -> Treatment:
         """How this finding is to be treated, by the first rule that fits or by the default."""
-        for rule in self._candidates(finding.check):
-            if URGENCY[finding.severity] >= URGENCY[Severity(rule.severity)] and is_about(rule, finding):
-                return self._treated(rule, rule.name or f"rule {self.rules.rules.index(rule) + 1}", finding)
-        key = (finding.check, finding.severity)
-        if finding.object.startswith("receiver/") or key not in self._plain:
-            plain = self._treated(Rule(), "default", finding)
-            if finding.object.startswith("receiver/"):
-                return plain
-            self._plain[key] = plain
-        return self._plain[key]
+        entry = self._first(finding)
+        if finding.object.startswith(_RECEIVER):
+            return self._treated(entry, finding)
+        alike = (entry.place, finding.check, finding.severity, finding.key is None)
+        if alike not in self._alike:
+            self._alike[alike] = self._treated(entry, finding)
+        return self._alike[alike]
 
-    def _candidates(self, check: str) -> tuple[Rule, ...]:
+    def _first(self, finding: Finding) -> _Entry:
+        urgency = URGENCY[finding.severity]
+        for entry in self._candidates(finding.check):
+            if urgency >= entry.urgency and is_about(entry.rule, finding):
+                return entry
+        return _DEFAULT
+
+    def _candidates(self, check: str) -> tuple[_Entry, ...]:
         if check not in self._of_check:
-            self._of_check[check] = tuple(rule for rule in self.rules.rules if fits_check(rule, check))
+            self._of_check[check] = tuple(
+                _Entry(place, rule, rule.name or f"rule {place}", URGENCY[Severity(rule.severity)])
+                for place, rule in enumerate(self.rules.rules, start=1)
+                if fits_check(rule, check)
+            )
         return self._of_check[check]
 
-    def _treated(self, rule: Rule, name: str, finding: Finding) -> Treatment:
-        rules = self.rules
+    def _treated(self, entry: _Entry, finding: Finding) -> Treatment:
+        rules, rule = self.rules, entry.rule
         hold = usual_hold(finding.check, finding.severity, rules) if rule.hold is None else rule.hold
         keep = rules.keep_firing_for if rule.keep_firing_for is None else rule.keep_firing_for
         wanted = rules.receivers if rule.receivers is None else rule.receivers
         # nobody can be told through a receiver that it does not work
-        out_of_order = finding.object.removeprefix("receiver/") if finding.object.startswith("receiver/") else None
+        out_of_order = finding.object.removeprefix(_RECEIVER) if finding.object.startswith(_RECEIVER) else None
         others = tuple(each for each in rules.receivers if each != out_of_order)
         told = tuple(each for each in wanted if each in others)
         if out_of_order is not None and wanted and self._broken.issuperset(told):
             # somebody has to hear of it, whoever it is
             told = (*told, *(each for each in others if each not in told and each not in self._broken)) or others
         return Treatment(
-            rule=name,
+            rule=entry.name,
             # what happened once neither lasts nor comes back
             hold=0 if finding.key is not None else hold,
             keep=0 if finding.key is not None else keep,
@@ -160,9 +181,9 @@ def fits_check(matcher: Matcher, check: str) -> bool:
 def is_about(matcher: Matcher, finding: Finding) -> bool:
     """Whether it is about this finding; its check has been looked at already."""
     return (
-        _fits(finding.object, matcher.object)
-        and _fits(finding.pool, matcher.pool)
-        and _fits(finding.node, matcher.node)
+        (matcher.object is None or _fits(finding.object, matcher.object))
+        and (matcher.pool is None or _fits(finding.pool, matcher.pool))
+        and (matcher.node is None or _fits(finding.node, matcher.node))
         and (matcher.tag is None or tags.fold(matcher.tag) in finding.tags)
     )
 
@@ -177,5 +198,5 @@ def misnamed(rules: Rules) -> Mapping[str, tuple[str, ...]]:
     return {receiver: tuple(names) for receiver, names in named.items()}
 
 
-def _fits(text: str | None, pattern: str | None) -> bool:
-    return pattern is None or (text is not None and fnmatchcase(text, pattern))
+def _fits(text: str | None, pattern: str) -> bool:
+    return text is not None and fnmatchcase(text, pattern)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pvectl.core.alerts.incident import Incident, Kind, Phase, Records
+from pvectl.core.alerts.incident import FIRING, OK, PENDING, RECOVERING, Incident, Kind, Records
 from pvectl.core.alerts.inhibition import Roots
 from pvectl.core.alerts.lifecycle import Pace, begun_anew, explains, fine_for, fired, moved, pace
 from pvectl.core.alerts.notification import Notification, Story, about, digest, story
@@ -62,11 +62,11 @@ def _moved(incidents: Mapping[str, Incident], evaluation: Evaluation, book: Book
 def _inhibited(case: _Case, roots: Roots, tempo: Pace, rules: Rules) -> _Case:
     """The case with the incident that explains it; when that is over, it has to last anew before anybody is told."""
     after = case.after
-    root = roots.of(after) if after.phase is not Phase.OK else None
+    root = roots.of(after) if after.phase is not OK else None
     if root == after.inhibited_by:
         return case
     freed = replace(after, inhibited_by=root)
-    if root is None and not after.told and after.phase in (Phase.PENDING, Phase.FIRING):
+    if root is None and not after.told and after.phase in (PENDING, FIRING):
         freed = begun_anew(freed, tempo)
         if not case.treatment.hold:
             freed = fired(freed, rules, tempo.now)
@@ -89,14 +89,14 @@ class _Run:
     def tell(self, case: _Case) -> Incident:
         """The incident, with what is now on its way to whom."""
         after = unfuture(case.after, self._now) if case.after.told else case.after
-        if after.phase is Phase.OK:
+        if after.phase is OK:
             return self._over(case, after)
-        if after.phase is Phase.PENDING:
+        if after.phase is PENDING:
             hold = timedelta(seconds=case.treatment.hold)
             return self._explained(case, after, Why.HOLDS if after.held else Why.PENDING, until=after.counts_from + hold)
         if after.held:
             return self._explained(case, after, Why.HOLDS)
-        if after.phase is Phase.RECOVERING:
+        if after.phase is RECOVERING:
             keep = fine_for(after, case.treatment, self._rules, self._tempo)
             return self._explained(case, after, Why.RECOVERING, until=after.counts_from + keep)
         if after.inhibited_by is not None:
@@ -143,7 +143,7 @@ class _Run:
 
     def _over(self, case: _Case, after: Incident) -> Incident:
         """Those are told that it is over who were told that it began, or are about to be."""
-        if after.ended_at != self._now or case.before is None or case.before.phase not in (Phase.FIRING, Phase.RECOVERING):
+        if after.ended_at != self._now or case.before is None or case.before.phase not in (FIRING, RECOVERING):
             return self._explained(case, after, Why.OVER, after.ending)
         receivers = [
             receiver

@@ -9,7 +9,7 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pvectl.core.alerts.incident import URGENCY, Incident, Kind, Phase, Records, Told, is_acknowledged, noted
+from pvectl.core.alerts.incident import OK, URGENCY, Incident, Kind, Phase, Records, Told, is_acknowledged, noted
 from pvectl.core.alerts.notification import Notification, Story
 from pvectl.core.alerts.rules import Treatment
 from pvectl.core.monitor.finding import Severity
@@ -44,7 +44,7 @@ class Why(StrEnum):
     """It is over, and nobody has to be told."""
 
 
-class Explanation(Struct, frozen=True, kw_only=True):
+class Explanation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a run made of one incident. `until` is when the reason ends by itself, if that is known; `told` are those a message is for."""
 
     name: str
@@ -108,8 +108,7 @@ def told(incident: Incident, receiver: str, kind: Kind, now: datetime) -> tuple[
         delivered=before.delivered if before is not None else 0,
         delivered_at=before.delivered_at if before is not None else None,
     )
-    changed = replace(incident, told={**incident.told, receiver: new})
-    return noted(changed, now, "queued", f"{kind.value} to {receiver}"), new.seq
+    return noted(incident, now, "queued", f"{kind} to {receiver}", told={**incident.told, receiver: new}), new.seq
 
 
 def newcomers(records: Records, receivers: Iterable[str]) -> frozenset[str]:
@@ -135,7 +134,7 @@ def on_its_way_again(records: Records, notification: Notification, at: datetime)
         if is_latest(story, receiver, records):
             incident = records.incidents[story.name]
             told = {**incident.told, receiver: replace(incident.told[receiver], given_up_at=None)}
-            changed[story.name] = noted(replace(incident, told=told), at, "tried again", f"{story.kind.value} to {receiver}")
+            changed[story.name] = noted(incident, at, "tried again", f"{story.kind} to {receiver}", told=told)
     return replace(records, incidents={**records.incidents, **changed})
 
 
@@ -144,13 +143,13 @@ def is_latest(story: Story, receiver: str, records: Records) -> bool:
     incident = records.incidents.get(story.name)
     if incident is None or incident.id != story.incident or receiver not in incident.told:
         return False
-    return incident.told[receiver].seq == story.seq and (incident.phase is Phase.OK) == (story.ended_at is not None)
+    return incident.told[receiver].seq == story.seq and (incident.phase is OK) == (story.ended_at is not None)
 
 
 def unfuture(incident: Incident, now: datetime) -> Incident:
     """The incident with no message in the future: a clock that was set back must not put off what is due."""
-    moments = {receiver: told for receiver, told in incident.told.items() if _latest(told) > now}
-    if not moments:
+    ahead = {receiver: told for receiver, told in incident.told.items() if _is_ahead(told, now)}
+    if not ahead:
         return incident
     mended = {
         receiver: replace(
@@ -159,7 +158,7 @@ def unfuture(incident: Incident, now: datetime) -> Incident:
             delivered_at=min(told.delivered_at, now) if told.delivered_at is not None else None,
             given_up_at=min(told.given_up_at, now) if told.given_up_at is not None else None,
         )
-        for receiver, told in moments.items()
+        for receiver, told in ahead.items()
     }
     return replace(incident, told={**incident.told, **mended})
 
@@ -173,8 +172,9 @@ def _first(told: Told, incident: Incident) -> Kind:
     return Kind.FLAPPING if incident.flapping else Kind.FIRING
 
 
-def _latest(told: Told) -> datetime:
-    return max(at for at in (told.queued_at, told.delivered_at, told.given_up_at) if at is not None)
+def _is_ahead(told: Told, now: datetime) -> bool:
+    delivered_at, given_up_at = told.delivered_at, told.given_up_at
+    return told.queued_at > now or (delivered_at is not None and delivered_at > now) or (given_up_at is not None and given_up_at > now)
 
 
 def _marked(records: Records, notification: Notification, at: datetime, *, arrived: bool) -> Records:
@@ -196,4 +196,4 @@ def _mark(incident: Incident, story: Story, receiver: str, at: datetime, *, arri
         return incident
     what = "delivered" if arrived else "given up"
     kept: Mapping[str, Told] = {**incident.told, receiver: new}
-    return noted(replace(incident, told=kept), at, what, f"{story.kind.value} to {receiver}")
+    return noted(incident, at, what, f"{story.kind} to {receiver}", told=kept)

@@ -100,4 +100,4 @@ def _stands_alone(row: Row, channel: Channel, room: int) -> bool:
 
 def is_stuck_digest(row: Row) -> bool:
     """Whether it is a digest that has failed so often that no other message is to share its lot."""
-    return row.notification.is_digest and row.attempts >= REJECTIONS
+    return row.attempts >= REJECTIONS and row.notification.is_digest

@@ -73,6 +73,15 @@ def test_an_event_neither_has_to_last_nor_to_stay_away() -> None:
     assert treated(rules, bad("task.failed", "task/pve1/vzdump/100", key="UPID:1"))[1:3] == (0, 0)
 
 
+def test_one_book_treats_apart_what_has_no_more_than_its_check_in_common() -> None:
+    book = Book(Rules(receivers=ALL.receivers, rules=(Rule(name="disks", node="pve1", hold=60), Rule(name="disks", hold=600))))
+    here, elsewhere, event = bad(node="pve1"), bad(node="pve2"), bad(node="pve1", key="UPID:1")
+    assert [book.treatment(each).hold for each in (here, event, elsewhere, here)] == [60, 0, 600, 60]
+    assert book.treatment(here).repeat != book.treatment(bad(node="pve1", severity=WARNING)).repeat
+    receivers = [book.treatment(bad("self.delivery", f"receiver/{name}")).receivers for name in ALL.receivers]
+    assert receivers == [("chat",), ("mail",)]
+
+
 def test_a_receiver_nobody_has_heard_of_is_left_out_and_named() -> None:
     rules = Rules(receivers=("mail",), rules=(Rule(receivers=("mail", "pager")), Rule(name="two", receivers=("pager",))))
     assert treated(rules, bad())[4] == ("mail",)
