@@ -87,6 +87,8 @@ class SimServer:
         self._earlier: OrderedDict[str, bytes] = OrderedDict()
         self._lock = threading.Lock()
         self._open: dict[Connection, threading.Thread] = {}
+        self._leaving: list[threading.Thread] = []
+        """Threads that are done with their connection, and may still be there for a moment."""
         self._listeners = Listeners(self)
 
     @property
@@ -151,6 +153,8 @@ class SimServer:
             for connection, thread in still.items():
                 connection.kill()
                 thread.join(timeout=5)
+        for thread in self._leaving:
+            thread.join()
         if self._broken:
             raise self._broken.pop()
 
@@ -190,6 +194,7 @@ class SimServer:
             del self.connections[:-_KEPT_RECORDS]
             thread = threading.Thread(target=self._serve, args=(connection,), name=f"pvesim-{node}-{record.number}", daemon=True)
             self._open[connection] = thread
+            self._leaving = [gone for gone in self._leaving if gone.is_alive()]
         thread.start()
 
     def note(self, record: Record) -> None:
@@ -223,7 +228,7 @@ class SimServer:
             connection.close()
             with self._lock:
                 self.counters.bytes_received += connection.record.received
-                del self._open[connection]
+                self._leaving.append(self._open.pop(connection))
 
     def _admit(self, connection: Connection) -> bool:
         """Take a connection in: false when nothing is to be said on it."""

@@ -6,87 +6,23 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from pvectl import act
 from pvectl.act import NeededTag, Reconsidered
 from pvectl.core.plan import Outcome, PowerOutcome, Reason, Shutdown, SwitchOff
-from pvectl.core.secret import Secret
 from pvectl.errors import CannotWrite
-from pvectl.pve.client import ProxmoxClient
-from pvectl.pve.transport import Connection, Deadline
-from pvectl.sim.cluster import SimCluster
-from pvectl.sim.record import Record
-from tests.support.servers import TestServer, serving
+from tests.support.labs import Lab, lab
 
 TAG = "safe-shutdown"
 FULL = "no space left on device"
 
 
-class StepClock:
-    """The cluster's time, which passes only while somebody sleeps; `before_sleep` and `after_sleep` happen around that."""
-
-    def __init__(self, server: TestServer) -> None:
-        self._server = server
-        self.naps: list[float] = []
-        self.before_sleep: Callable[[int], object] = lambda _naps: None
-        self.after_sleep: Callable[[int], object] = lambda _naps: None
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self._server.cluster.clock.now(), UTC)
-
-    def boottime(self) -> float:
-        return float(self._server.cluster.clock.now()) - 1_700_000_000
-
-    def boot_id(self) -> str | None:
-        return None
-
-    def sleep(self, seconds: float) -> None:
-        self.naps.append(seconds)
-        self.before_sleep(len(self.naps))
-        self._server.cluster.advance(seconds)
-        self._server.sync()
-        self.after_sleep(len(self.naps))
-
-
-@dataclass(frozen=True)
-class Lab:
-    server: TestServer
-    cluster: SimCluster
-    client: ProxmoxClient
-    clock: StepClock
-
-    def asked(self) -> list[str]:
-        return [f"{record.method} {record.path}" for record in self.server.requests]
-
-    def wrote(self) -> list[str]:
-        return [f"{record.method} {record.path}" for record in self.server.writes()]
-
-    def on_request(self, event: Callable[[int, str], object]) -> None:
-        """Let `event` happen with the number and the words of each request from now on, before it is answered."""
-        note, count = self.server.note, itertools.count(1)
-
-        def told(record: Record) -> None:
-            note(record)
-            event(next(count), f"{record.method} {record.path.removeprefix('/api2/json').partition('?')[0]}")
-
-        self.server.note = told  # type: ignore[method-assign]
-
-
 @contextmanager
 def standing(scenario: Mapping[str, Any], *, hosts: tuple[str, ...] = (), read_only: bool = False, deadline: float = 60.0) -> Iterator[Lab]:
     """Serve the scenario, its time standing still, and connect to these of its nodes in this order; to all of them unless told."""
-    with serving({"name": "lab", **scenario}, speed=0) as server:
-        connection = Connection(
-            cluster="lab",
-            hosts=tuple(f"http://{server.host(node)}" for node in hosts or scenario["nodes"]),
-            token_id=server.token_id,
-            token=Secret(server.token_secret),
-            allow_http_loopback=True,
-        )
-        with ProxmoxClient.get_instance(connection, deadline=Deadline(deadline), read_only=read_only) as client:
-            yield Lab(server=server, cluster=server.cluster, client=client, clock=StepClock(server))
+    with lab(scenario, hosts=hosts or tuple(scenario["nodes"]), read_only=read_only, deadline=deadline) as one:
+        yield one
 
 
 @dataclass

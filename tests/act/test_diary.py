@@ -15,7 +15,8 @@ from pvectl.core import shutdown, start, tagging
 from pvectl.core.plan import Outcome, OutcomeStatus, Plan
 from pvectl.core.tagging import Edit
 from pvectl.errors import CannotWrite, WriteForbidden
-from tests.act.drains import DiaryInMemory, Lab, guest, standing, world
+from tests.act.drains import DiaryInMemory, guest, standing, world
+from tests.support.labs import Lab
 
 DONE, SKIPPED, FAILED = OutcomeStatus.DONE, OutcomeStatus.SKIPPED, OutcomeStatus.FAILED
 GUESTS = (guest(100), guest(101, type="lxc"), guest(102, status="stopped"))

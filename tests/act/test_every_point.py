@@ -22,9 +22,9 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pvectl.pve.transport.PAUSE_S", 0.0001)
 
 
-def a_whole_drain() -> list[str]:
+def a_whole_drain(parallel: int = 1) -> list[str]:
     with draining(world(*GUESTS), *STAGES) as drain:
-        assert drain.run(parallel=1).status is DONE
+        assert drain.run(parallel=parallel).status is DONE
         return drain.lab.asked()
 
 
@@ -149,7 +149,7 @@ def _ctrl_c_works() -> Iterator[None]:
 @pytest.mark.usefixtures("_ctrl_c_works")
 @pytest.mark.parametrize("parallel", [1, 2])
 def test_s30_ctrl_c_at_any_request_is_told_truthfully_and_leaves_the_tasks_alone(parallel: int) -> None:
-    whole = a_whole_drain()
+    whole = a_whole_drain(parallel)
     main = threading.main_thread().ident
     assert main is not None
     for k in range(1, len(whole) + 1):

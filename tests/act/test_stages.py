@@ -10,7 +10,8 @@ from pvectl.core import shutdown
 from pvectl.core.model import Guest
 from pvectl.core.plan import Outcome, OutcomeStatus, Plan, Shutdown
 from pvectl.pve.client import Upid
-from tests.act.drains import Lab, guest, standing, world
+from tests.act.drains import guest, standing, world
+from tests.support.labs import Lab
 
 DONE, SKIPPED, TIMED_OUT, STARTED = OutcomeStatus.DONE, OutcomeStatus.SKIPPED, OutcomeStatus.TIMED_OUT, OutcomeStatus.STARTED
 

@@ -9,7 +9,8 @@ from pvectl import act, observe
 from pvectl.core import start
 from pvectl.core.model import Guest
 from pvectl.core.plan import Outcome, OutcomeStatus, Start
-from tests.act.drains import Lab, guest, standing, world
+from tests.act.drains import guest, standing, world
+from tests.support.labs import Lab
 
 DONE, SKIPPED, FAILED, TIMED_OUT = OutcomeStatus.DONE, OutcomeStatus.SKIPPED, OutcomeStatus.FAILED, OutcomeStatus.TIMED_OUT
 

@@ -7,7 +7,8 @@ import pytest
 from pvectl import act
 from pvectl.core.plan import OutcomeStatus
 from pvectl.errors import CannotWrite, DeadlineExceeded, PvectlError, Unavailable, UsageError, WriteForbidden
-from tests.act.drains import DiaryInMemory, Lab, standing, world
+from tests.act.drains import DiaryInMemory, standing, world
+from tests.support.labs import Lab
 
 DONE, SKIPPED, TIMED_OUT, UNKNOWN = OutcomeStatus.DONE, OutcomeStatus.SKIPPED, OutcomeStatus.TIMED_OUT, OutcomeStatus.UNKNOWN
 THE_CALL = "POST /nodes/pve2/wakeonlan"

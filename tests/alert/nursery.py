@@ -11,7 +11,6 @@ import json
 import os
 import sys
 import threading
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -45,7 +44,7 @@ def main() -> None:
 def _run(told: dict[str, Any], shown: int | None) -> int:
     from pvectl.cli.app import main
     from pvectl.cli.context import Run
-    from tests.support.clocked import ClockedFrom
+    from tests.support.clocked import StandingClock
 
     answers = os.dup(1)
     for number, name in ((1, told["out"]), (2, told["out"] + ".err")):
@@ -55,7 +54,7 @@ def _run(told: dict[str, Any], shown: int | None) -> int:
     elif told["watched"] == "lane":
         _gate(answers)
     wall, boottime, boot_id = told["clock"]
-    code = main(told["words"], run=Run(env=told["env"], clock=ClockedFrom(wall, boottime, boot_id, 0.0, time.monotonic())))
+    code = main(told["words"], run=Run(env=told["env"], clock=StandingClock(wall, boottime, boot_id)))
     if shown is not None:
         os.write(shown, "\n".join(sys.modules).encode())
     return code

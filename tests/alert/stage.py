@@ -32,8 +32,8 @@ AT_ONCE = "rules: [{checks: [node.services], for: 0, keep_firing_for: 0}]"
 
 
 def hook(name: str = "hook", more: str = "") -> str:
-    """A webhook whose URL is the secret of the same name."""
-    return f"{name}: {{type: webhook, url: {{secret: {name}}}, body: raw, timeout: 5{more}}}"
+    """A webhook whose URL is the secret of the same name; it waits for its answer until others have done what they do meanwhile."""
+    return f"{name}: {{type: webhook, url: {{secret: {name}}}, body: raw, timeout: 30{more}}}"
 
 
 class AlertStage(Stage):

@@ -10,12 +10,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pvectl.errors import ExitCode
 from tests.alert.stage import INTERVAL, WATCHED, AlertStage
-from tests.notify.listening import Act, Heard, Listener, answering, listening, saying
+from tests.notify.listening import Act, Heard, Listener, answering, listening, nobody, saying
 from tests.notify.talking import talking
 from tests.support.servers import TlsFiles, tls_files  # noqa: F401
 
@@ -56,10 +57,10 @@ hook:
     local: {{type: sendmail, program: /bin/false}}
     ntfy: {{type: ntfy, topic: {0[ntfy-topic]}, token: {0[ntfy-token]}, server: "{base}", {1}}}
     slack: {{type: slack, url: {0[slack-url]}, {1}}}
-    discord: {{type: discord, url: {0[discord-url]}, timeout: 1}}
-    telegram: {{type: telegram, token: {0[telegram-token]}, chat: "1", server: "{base}", timeout: 1}}
-    teams: {{type: teams, url: {0[teams-url]}, timeout: 1}}
-    pager: {{type: pagerduty, key: {0[pagerduty-key]}, server: "{base}", timeout: 1}}
+    discord: {{type: discord, url: {0[discord-url]}, {wait}}}
+    telegram: {{type: telegram, token: {0[telegram-token]}, chat: "1", server: "{base}", {wait}}}
+    teams: {{type: teams, url: {0[teams-url]}, {wait}}}
+    pager: {{type: pagerduty, key: {0[pagerduty-key]}, server: "{base}", {wait}}}
 """
 APPRISE = "    else: {{type: apprise, url: {0[apprise-url]}, timeout: 20}}\n"
 NAMES = ("hook", "login", "am", "mail", "local", "ntfy", "slack", "discord", "telegram", "teams", "pager")
@@ -127,8 +128,11 @@ class Watchful:
 class Guarded:
     """A stage with all kinds of receivers."""
 
-    def __init__(self, stage: AlertStage, port: int, mail: int, *, shift: int, base: str = PLAIN, apprise: bool = False) -> None:
+    def __init__(
+        self, stage: AlertStage, port: int, mail: int, *, shift: int, base: str = PLAIN, apprise: bool = False, timeout: int = 20
+    ) -> None:
         self.stage = stage
+        self.wait = f"timeout: {timeout}"
         self.base = base.format(port=port)
         self.port = port
         self.credentials = stage.folder / "credentials"
@@ -147,8 +151,9 @@ class Guarded:
                 file.write_text(f"{value}\n", encoding="utf-8")
         stage.secret(**self.values)
         sources = {name: self.source(name, way) for name, way in self.ways.items()}
-        written = (RECEIVERS + (APPRISE if apprise else "")).format(sources, "timeout: 1, allow_http: true", base=self.base, mail=mail)
-        heart = f"heartbeat: {{type: healthchecks, url: {sources['heart-url']}, timeout: 1, allow_http: true}}"
+        web = f"{self.wait}, allow_http: true"
+        written = (RECEIVERS + (APPRISE if apprise else "")).format(sources, web, base=self.base, mail=mail, wait=self.wait)
+        heart = f"heartbeat: {{type: healthchecks, url: {sources['heart-url']}, {self.wait}, allow_http: true}}"
         text = f"monitor: {{disable: [backup.*]}}\nalert:\n  rules: [{{for: 0}}]\n  {heart}\n  receivers:\n    {written}"
         stage.configure(text)
         (stage.folder / "rules.yml").write_text(text, encoding="utf-8")
@@ -177,9 +182,9 @@ class Guarded:
 
 
 @contextmanager
-def guarded(folder: Path, act: Act, *, shift: int, apprise: bool = False) -> Iterator[tuple[Guarded, Listener]]:
+def guarded(folder: Path, act: Act, *, shift: int, **options: Any) -> Iterator[tuple[Guarded, Listener]]:
     with AlertStage(folder, sockets=False) as stage, listening(act) as listener, talking(b"220 x\r\n", then="close") as mail:
-        yield Guarded(stage, listener.port, mail, shift=shift, apprise=apprise), listener
+        yield Guarded(stage, listener.port, mail, shift=shift, **options), listener
 
 
 REFUSALS = ("401 No", "403 No", "404 No", "410 No", "429 No", "500 No", "302 No", "200 OK")
@@ -204,14 +209,12 @@ def test_s33_no_secret_is_in_anything_that_is_said_when_receivers_refuse(tmp_pat
 
 
 def test_s33_no_secret_is_in_anything_that_is_said_when_nobody_is_there(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
-    with AlertStage(tmp_path, sockets=False) as stage:
+    with AlertStage(tmp_path, sockets=False) as stage, nobody() as port:
         _tried_in_vain(Guarded(stage, port, port, shift=1))
 
 
 def test_s33_no_secret_is_in_anything_that_is_said_when_they_hang(tmp_path: Path) -> None:
-    with guarded(tmp_path, saying(then="hang"), shift=2) as (lab, _):
+    with guarded(tmp_path, saying(then="hang"), shift=2, timeout=1) as (lab, _):
         lab.stage.breaks()
         lab.look_everywhere(("alert", "run"), ("alert", "test", "hook"), ("alert", "outbox", "list"))
 

@@ -428,8 +428,9 @@ def test_an_offline_node_leaves_the_other_checks_alone(serve: Serve, doctor: Doc
 
 @pytest.mark.slow
 def test_a_node_that_hangs_is_asked_once_and_leaves_time_for_the_rest(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(examination, "PER_HOST_S", 0.3)
-    with serving(scenario(), speed=200) as server:
+    # time enough for those that do answer, on any machine
+    monkeypatch.setattr(examination, "PER_HOST_S", 2.0)
+    with serving(scenario(), speed=0) as server:
         server.cluster.hang_node("pve3")
         home.connect(*urls(server), token_id=server.token_id, secret=SECRET)
         code, out = examined(home, "-o", "json", clock=ClusterTime(server.cluster.clock))

@@ -20,7 +20,6 @@ from tests.idle.days import IDLE, INTERVAL, about_to_act, idle_check
 from tests.support.stages import Stage
 from tests.support.traced import Point, calls
 
-SPEED = 12.0
 CHANGES = "openat,write,pwrite64,fsync,fdatasync,ftruncate,fallocate,unlink,unlinkat,rename,renameat2,link,mkdir,fchmod,flock"
 QUICK: dict[str, Any] = {**IDLE, "guests": [{**guest, "shutdown_s": 0.1} for guest in IDLE["guests"]]}
 EACH_PAGE = os.environ.get("PVECTL_EACH_PAGE")
@@ -40,17 +39,13 @@ def _paths(stage: Stage) -> list[str]:
 
 
 def _under_strace(stage: Stage, *options: str) -> int:
-    """One whole run at speed; gives its exit code, or minus the signal that ended it."""
+    """One whole run; gives its exit code, or minus the signal that ended it."""
     assert STRACE is not None, "strace is not installed, and CI must have it"
-    stage.cluster.clock.set_speed(SPEED)
-    try:
-        watched = [word for path in _paths(stage) for word in ("-P", path)]
-        command = [STRACE, "-f", "-qq", *watched, *options, *stage.command("idle-check", speed=SPEED)]
-        ended = subprocess.run(command, env=stage.home.env, cwd=stage.folder, capture_output=True, text=True, timeout=60, check=False)
-        assert "Traceback" not in ended.stderr, ended.stderr
-        return ended.returncode
-    finally:
-        stage.cluster.clock.set_speed(0)
+    watched = [word for path in _paths(stage) for word in ("-P", path)]
+    command = [STRACE, "-f", "-qq", *watched, *options, *stage.command("idle-check", led=True)]
+    ended = subprocess.run(command, env=stage.home.env, cwd=stage.folder, capture_output=True, text=True, timeout=60, check=False)
+    assert "Traceback" not in ended.stderr, ended.stderr
+    return ended.returncode
 
 
 def _calls(tmp_path: Path, keep: Path) -> list[Point]:
@@ -168,17 +163,18 @@ def test_s24_a_run_that_cannot_write_does_nothing_it_has_not_written_down(tmp_pa
 def test_s24_a_run_that_is_killed_while_a_request_is_on_its_way_never_sends_it_again(tmp_path: Path, number: int) -> None:
     with about_to_act(tmp_path, QUICK) as stage:
         writes = itertools.count(1)
-        stage.cluster.clock.set_speed(SPEED)
-        process = subprocess.Popen(stage.command("idle-check", speed=SPEED), env=stage.home.env, cwd=tmp_path, stderr=subprocess.DEVNULL)
+        processes: list[subprocess.Popen[bytes]] = []
 
         def kill(_number: int, record: Record) -> None:
             if record.is_write and next(writes) == number:
-                process.kill()
-                process.wait(30)
+                processes[0].kill()
+                processes[0].wait(30)
 
         stage.server.on_request = kill
-        assert process.wait(60) == -signal.SIGKILL
+        processes.append(
+            subprocess.Popen(stage.command("idle-check", led=True), env=stage.home.env, cwd=tmp_path, stderr=subprocess.DEVNULL)
+        )
+        assert processes[0].wait(60) == -signal.SIGKILL
         stage.server.on_request = None
-        stage.cluster.clock.set_speed(0)
         assert len(_posts(stage)) == number
         _judge(stage, f"killed at write {number}")

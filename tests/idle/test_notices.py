@@ -23,7 +23,6 @@ from tests.idle.days import IDLE, INTERVAL, PVECTL, RUNS_BEFORE, idle_check
 from tests.notify.listening import answering, in_turn
 from tests.support.commands import Ended
 
-SPEED = 100.0
 ALERT = f"alert: {{receivers: {{{hook()}}}}}\n"
 
 
@@ -216,14 +215,12 @@ def test_s30_a_run_that_is_killed_while_it_tells_somebody_is_made_up_for_under_t
 
         stage.heard["hook"].act = in_turn(lambda *_: kill(), answering())
         stage.advance(INTERVAL)
-        stage.cluster.clock.set_speed(SPEED)
         if written:
             # what becomes of it is all that is to be told
             stage.server.on_request = lambda _number, record: kill() if record.is_write and record.path.endswith("pve2/status") else None
-        processes.append(subprocess.Popen(stage.command("idle-check", speed=SPEED), env=stage.home.env, cwd=tmp_path))
+        processes.append(subprocess.Popen(stage.command("idle-check", led=True), env=stage.home.env, cwd=tmp_path))
         assert processes[0].wait(60) == -signal.SIGKILL
         stage.server.on_request = None
-        stage.cluster.clock.set_speed(0)
         stage.heard["hook"].act = answering()
         for _ in range(3):
             _next(stage)

@@ -28,11 +28,12 @@ sys.addaudithook(_listen)
 
 def test_s08_a_node_named_like_this_machine_is_switched_off_through_the_api_only(tmp_path: Path) -> None:
     name = re.sub("[^a-zA-Z0-9-]", "", socket.gethostname().partition(".")[0])[:63].strip("-") or "pve"
-    scenario = {"nodes": {"pve1": {}, name: {}, "pve3": {}}, "guests": [{"vmid": 100, "node": "pve1", "status": "running"}]}
+    first, last = [other for other in ("pve1", "pve3", "pve5") if other != name.lower()][:2]
+    scenario = {"nodes": {first: {}, name: {}, last: {}}, "guests": [{"vmid": 100, "node": first, "status": "running"}]}
     started: list[str] = []
     _listening.append(started)
     try:
-        with Stage(tmp_path, scenario, pvectl=PVECTL.replace("[pve2]", f"[{name}]")) as stage:
+        with Stage(tmp_path, scenario, pvectl=PVECTL.replace("[pve2]", f'["{name}"]')) as stage:
             for _ in range(5):
                 stage.advance(INTERVAL)
                 assert idle_check(stage).code == 0

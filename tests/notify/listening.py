@@ -156,6 +156,14 @@ def listening(act: Act | None = None, *, context: ssl.SSLContext | None = None) 
             thread.join(20)
 
 
+@contextmanager
+def nobody() -> Iterator[int]:
+    """A port where connections are refused: it is bound, so that nobody else is given it either."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
 def _heard(sock: socket.socket) -> Heard | None:
     raw = b""
     while b"\r\n\r\n" not in raw:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
-import socket
 import subprocess
 import threading
 import urllib.request
@@ -141,35 +141,31 @@ def alertmanager(tmp_path: Path, listen: Listen) -> Iterator[tuple[str, Listener
         pytest.skip("prometheus-alertmanager is not installed")
     bridge = listen()
     (tmp_path / "alertmanager.yml").write_text(CONFIG.format(url=bridge.url("/bridge")))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(
             [
                 program,
                 f"--config.file={tmp_path / 'alertmanager.yml'}",
                 f"--storage.path={tmp_path / 'data'}",
-                f"--web.listen-address=127.0.0.1:{port}",
+                "--web.listen-address=127.0.0.1:0",
                 "--cluster.listen-address=",
             ],
             stdout=log,
             stderr=subprocess.STDOUT,
         )
     try:
-        _wait_until(lambda: _listens(port) or process.poll() is not None)
+        _wait_until(lambda: _address(tmp_path / "log") or process.poll() is not None)
         assert process.poll() is None, (tmp_path / "log").read_text()
-        yield f"http://127.0.0.1:{port}", bridge
+        yield f"http://{_address(tmp_path / 'log')}", bridge
     finally:
         process.terminate()
         process.wait(20)
 
 
-def _listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
+def _address(log: Path) -> str | None:
+    """Where it says that it listens."""
+    found = re.search(r'msg="Listening on" address=(127\.0\.0\.1:\d+)\n', log.read_text())
+    return found and found[1]
 
 
 def _wait_until(true: Callable[[], object]) -> None:

@@ -22,7 +22,7 @@ from pvectl.notify.result import Delivered, Permanent, Retry
 from pvectl.store import Store
 from tests.core.alerts.runs import bad, saw
 from tests.notify.desk import Desk, Failing, NoTime, fresh, hook, ids, news
-from tests.notify.listening import Act, Heard, Listener, answering, in_turn, saying
+from tests.notify.listening import Act, Heard, Listener, answering, in_turn, nobody, saying
 
 Listen = Callable[..., Listener]
 BUSY = answering("429 Too Many Requests", Retry_After="90")
@@ -48,9 +48,10 @@ class TestFailing:
     )
     def test_what_may_pass_is_tried_again_later(self, place: Path, listen: Listen, act: Act, uncertain: bool, wait: float) -> None:
         listener = listen(in_turn(act, answering()))
-        desk = Desk(place, {"hook": hook(listener, timeout=0.2)})
+        desk = Desk(place, {"hook": hook(listener, timeout=1.0 if act is HANG else 10.0)})
         desk.queue(news())
         drained = desk.drain()
+        desk.receivers["hook"] = hook(listener)
         assert [fresh(row) for row in drained.failed] == [(State.PENDING, 1, False, uncertain)]
         assert drained.failed[0].error
         assert drained.broken == {}
@@ -63,11 +64,10 @@ class TestFailing:
         assert len(set(ids(listener))) == 1
 
     def test_nobody_listening_is_tried_again_later_and_nothing_may_have_arrived(self, place: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            port = taken.getsockname()[1]
-        desk = Desk(place, {"hook": hook(Listener(port, answering()))})
-        desk.queue(news())
-        assert [fresh(row) for row in desk.drain().failed] == [(State.PENDING, 1, False, False)]
+        with nobody() as port:
+            desk = Desk(place, {"hook": hook(Listener(port, answering()))})
+            desk.queue(news())
+            assert [fresh(row) for row in desk.drain().failed] == [(State.PENDING, 1, False, False)]
 
     @pytest.mark.parametrize("status", ["301 Moved", "401 Who", "403 No", "404 Where", "405 How", "410 Gone"])
     def test_what_only_an_administrator_can_mend_is_told_at_once(self, place: Path, listen: Listen, status: str) -> None:

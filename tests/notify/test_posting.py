@@ -99,14 +99,18 @@ def test_a_time_to_wait_for_is_read_by_the_receivers_own_clock(listen: Listen) -
     assert result.after == 40.0
 
 
-BROKEN: dict[str, Act] = {
-    "hangs up without a word": saying(),
-    "resets after the body": saying(then="reset"),
+ENDLESS: dict[str, Act] = {
     "hangs": saying(then="hang"),
     "hangs in the head": saying(b"HTTP/1.1 200 OK\r\nContent-", then="hang"),
-    "ends in the head": saying(b"HTTP/1.1 200 OK\r\nContent-Le"),
     "drips in the status line": dripping(b"HTTP/1.1 200 "),
     "drips headers": dripping(b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n"),
+}
+"""Only the time-out ends these; it leaves time enough for the request to get there, on any machine."""
+BROKEN: dict[str, Act] = {
+    **ENDLESS,
+    "hangs up without a word": saying(),
+    "resets after the body": saying(then="reset"),
+    "ends in the head": saying(b"HTTP/1.1 200 OK\r\nContent-Le"),
     "floods in the head": flooding(b"HTTP/1.1 200 OK\r\nX-Long: "),
     "speaks no HTTP": saying(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"),
     "speaks HTTP 0.9": saying(b"ok"),
@@ -118,7 +122,7 @@ BROKEN: dict[str, Act] = {
 @pytest.mark.slow
 def test_without_an_answer_it_may_have_arrived_and_is_tried_again(listen: Listen, act: Act) -> None:
     listener = listen(act)
-    result = told(listener, timeout=0.15)
+    result = told(listener, timeout=1.0 if act in ENDLESS.values() else 5.0)
     assert isinstance(result, Retry)
     assert result.maybe_delivered
     assert len(listener.requests) == 1
@@ -165,12 +169,15 @@ def test_t17_a_header_with_a_line_end_never_leaves(listen: Listen) -> None:
 
 
 @pytest.mark.parametrize(
-    "act",
-    [flooding(b"HTTP/1.1 500 No\r\nContent-Type: text/plain\r\n\r\n"), dripping(b"HTTP/1.1 500 No\r\nContent-Type: text/plain\r\n\r\n")],
+    ("act", "timeout"),
+    [
+        (flooding(b"HTTP/1.1 500 No\r\nContent-Type: text/plain\r\n\r\n"), 5.0),
+        (dripping(b"HTTP/1.1 500 No\r\nContent-Type: text/plain\r\n\r\n"), 1.0),
+    ],
     ids=["flood", "drip"],
 )
-def test_a_refusal_without_end_is_still_one_and_nothing_of_it_is_repeated(listen: Listen, act: Act) -> None:
-    assert told(listen(act), timeout=0.15) == Retry(reason="HTTP 500 Internal Server Error", maybe_delivered=True)
+def test_a_refusal_without_end_is_still_one_and_nothing_of_it_is_repeated(listen: Listen, act: Act, timeout: float) -> None:
+    assert told(listen(act), timeout=timeout) == Retry(reason="HTTP 500 Internal Server Error", maybe_delivered=True)
 
 
 def test_nobody_there_is_tried_again_and_nothing_was_delivered(listen: Listen) -> None:
@@ -196,10 +203,14 @@ def test_without_time_nothing_is_sent(listen: Listen) -> None:
 
 
 def test_the_runs_deadline_ends_what_the_receivers_own_limit_would_not(listen: Listen) -> None:
+    class ALittleLeft:
+        def left(self) -> float:
+            return 0.2
+
     receiver = Webhook(name="ops", endpoint=endpoint(listen(saying(then="hang")).url(), timeout=3600))
-    result = deliver(message(), receiver, deadline=Countdown(0.15), clock=CLOCK)
+    result = deliver(message(), receiver, deadline=ALittleLeft(), clock=CLOCK)
     assert isinstance(result, Retry)
-    assert "0.1" in result.reason
+    assert result.reason == "no answer within 0.2 s"
 
 
 def test_t17_proxies_and_netrc_are_not_asked(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:

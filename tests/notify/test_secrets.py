@@ -46,16 +46,16 @@ def receivers(url: str) -> dict[str, Receiver]:
     secret = Secret(CANARY)
     where = f"{url}/services/T{CANARY}/x?sig={CANARY}&{CANARY}={CANARY}"
     return {
-        "webhook": Webhook(name="w", endpoint=endpoint(where, token=secret, timeout=0.5), keys=(Secret(KEY),)),
-        "webhook with a login": Webhook(name="w", endpoint=endpoint(url, user="ops", password=secret, timeout=0.5)),
-        "webhook with a header": Webhook(name="w", endpoint=endpoint(url, headers={"X-Api-Key": secret}, timeout=0.5)),
-        "alertmanager": Alertmanager(name="a", endpoint=endpoint(where, user="ops", password=secret, timeout=0.5)),
-        "ntfy": Ntfy(name="n", topic=secret, endpoint=endpoint(url, token=secret, timeout=0.5)),
-        "slack": Slack(name="s", endpoint=endpoint(where, timeout=0.5)),
-        "discord": Discord(name="d", endpoint=endpoint(where, timeout=0.5)),
-        "teams": Teams(name="t", endpoint=endpoint(where, timeout=0.5)),
-        "telegram": Telegram(name="t", token=Secret(f"123456:{CANARY}{'A' * 26}"), chat="1", endpoint=endpoint(url, timeout=0.5)),
-        "pagerduty": PagerDuty(name="p", key=secret, endpoint=endpoint(url, timeout=0.5)),
+        "webhook": Webhook(name="w", endpoint=endpoint(where, token=secret), keys=(Secret(KEY),)),
+        "webhook with a login": Webhook(name="w", endpoint=endpoint(url, user="ops", password=secret)),
+        "webhook with a header": Webhook(name="w", endpoint=endpoint(url, headers={"X-Api-Key": secret})),
+        "alertmanager": Alertmanager(name="a", endpoint=endpoint(where, user="ops", password=secret)),
+        "ntfy": Ntfy(name="n", topic=secret, endpoint=endpoint(url, token=secret)),
+        "slack": Slack(name="s", endpoint=endpoint(where)),
+        "discord": Discord(name="d", endpoint=endpoint(where)),
+        "teams": Teams(name="t", endpoint=endpoint(where)),
+        "telegram": Telegram(name="t", token=Secret(f"123456:{CANARY}{'A' * 26}"), chat="1", endpoint=endpoint(url)),
+        "pagerduty": PagerDuty(name="p", key=secret, endpoint=endpoint(url)),
     }
 
 
@@ -125,8 +125,8 @@ def test_s33_no_secret_is_in_what_any_failure_says(
         assert any(trace.encode() in listener.requests[-1].raw for trace in TRACES), f"{name} sends no secret, so this proves nothing"
         assert_nowhere(capsys, caplog, result, receiver)
     for heart in (
-        Healthchecks(name="h", endpoint=endpoint(listener.url(f"/{CANARY}"), timeout=0.5)),
-        UptimeKuma(name="k", endpoint=endpoint(listener.url(f"/api/push/{CANARY}"), timeout=0.5)),
+        Healthchecks(name="h", endpoint=endpoint(listener.url(f"/{CANARY}"))),
+        UptimeKuma(name="k", endpoint=endpoint(listener.url(f"/api/push/{CANARY}"))),
     ):
         ended = beat(Beat(sign=Sign.FAIL, run=uuid4()), heart, deadline=soon(), clock=CLOCK)
         assert_nowhere(capsys, caplog, ended, heart)

@@ -19,7 +19,6 @@ from tests.scheduled.nights import STAGED, asked, at, before_ten, go_to, schedul
 from tests.support.stages import Stage
 from tests.support.traced import calls
 
-SPEED = 100.0
 SHORT = STAGED.replace("wait_after: 30", "wait_after: 5")
 DEADLINE = at("2026-12-01 22:30")
 CHANGES = "openat,write,pwrite64,fsync,fdatasync,ftruncate,fallocate,unlink,unlinkat,rename,renameat2,link,mkdir,fchmod,flock"
@@ -63,15 +62,13 @@ def _judge(stage: Stage, where: str) -> None:
 
 
 def _run(stage: Stage, command: list[str], watch: Callable[[subprocess.Popen[bytes]], None] = lambda _: None) -> int:
-    """One run as a process of its own, at speed; gives how it ended."""
-    stage.cluster.clock.set_speed(SPEED)
+    """One run as a process of its own; gives how it ended."""
     try:
         process = subprocess.Popen(command, env=stage.home.env, cwd=stage.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         watch(process)
         return process.wait(60)
     finally:
         stage.server.on_request = None
-        stage.cluster.clock.set_speed(0)
 
 
 def _requests(folder: Path, text: str = SHORT) -> list[Record]:
@@ -81,7 +78,7 @@ def _requests(folder: Path, text: str = SHORT) -> list[Record]:
         go_to(stage, "22:00")
         stage.server.count_anew()
         stage.server.clear()
-        assert _run(stage, stage.command("scheduled-shutdown", speed=SPEED)) == 0
+        assert _run(stage, stage.command("scheduled-shutdown", led=True)) == 0
         return list(stage.server.requests)
 
 
@@ -142,7 +139,7 @@ def _killed_at(stage: Stage, which: int | str) -> int:
             processes[0].wait(30)
 
     stage.server.on_request = kill
-    return _run(stage, stage.command("scheduled-shutdown", speed=SPEED), processes.append)
+    return _run(stage, stage.command("scheduled-shutdown", led=True), processes.append)
 
 
 def _paths(stage: Stage) -> list[str]:
@@ -153,7 +150,7 @@ def _paths(stage: Stage) -> list[str]:
 def _traced(stage: Stage, *options: str) -> int:
     assert STRACE is not None
     watched = [word for path in _paths(stage) for word in ("-P", path)]
-    return _run(stage, [STRACE, "-f", "-qq", *watched, *options, *stage.command("scheduled-shutdown", speed=SPEED)])
+    return _run(stage, [STRACE, "-f", "-qq", *watched, *options, *stage.command("scheduled-shutdown", led=True)])
 
 
 @pytest.mark.skipif(STRACE is None and not os.environ.get("CI"), reason="strace is not installed: apt-get install strace")
@@ -186,14 +183,12 @@ def test_s24_s30_ended_at_any_call_that_changes_what_is_remembered(tmp_path: Pat
 def test_s27_of_several_runs_at_once_one_acts(tmp_path: Path) -> None:
     with before_ten(tmp_path, SHORT, sockets=True) as stage:
         go_to(stage, "22:00")
-        stage.cluster.clock.set_speed(SPEED)
-        command = stage.command("scheduled-shutdown", speed=SPEED)
+        command = stage.command("scheduled-shutdown", led=True)
         runs = [
             subprocess.Popen(command, env=stage.home.env, cwd=stage.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             for _ in range(6)
         ]
         codes = [run.wait(60) for run in runs]
-        stage.cluster.clock.set_speed(0)
         assert set(codes) <= {0, 75}
         assert 0 in codes
         assert sorted(asked(stage)) == [200, 201, 300]

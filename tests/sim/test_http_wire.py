@@ -6,6 +6,7 @@ import gzip
 import json
 import socket
 import ssl
+import time
 import zlib
 from contextlib import closing
 from http.client import HTTPConnection, RemoteDisconnected
@@ -70,17 +71,18 @@ def test_an_answer_from_pvedaemon_carries_two_connection_headers(server: SimServ
 
 
 def test_an_idle_connection_is_closed_without_a_word(server: SimServer) -> None:
-    server.idle_s = 0.1
+    server.idle_s = 0.5
     assert raw(server, b"") == b""
     assert raw(server, b"GET /api2/json/version HTTP/1.1\r\n" + TOKEN_LINE + b"\r\n").endswith(b"}}")
 
 
 @pytest.mark.slow
 def test_the_idle_time_is_five_seconds(server: SimServer) -> None:
-    with socket.create_connection(("127.0.0.1", server.port()), timeout=4.5) as sock, pytest.raises(TimeoutError):
-        sock.recv(1)
+    began = time.monotonic()
     with socket.create_connection(("127.0.0.1", server.port()), timeout=8) as sock:
         assert sock.recv(1) == b""
+    # the node begins to count after we do; a millisecond for the kernel's rounding
+    assert time.monotonic() - began > 4.999
 
 
 def test_pipelined_requests_are_answered_in_order(server: SimServer) -> None:
@@ -172,14 +174,14 @@ def test_without_real_delays_nobody_waits() -> None:
 
 
 def test_expect_100_continue_is_never_answered(server: SimServer) -> None:
-    server.idle_s = 0.2
+    server.idle_s = 0.5
     head = b"PUT /api2/json/x HTTP/1.1\r\n" + TOKEN_LINE + b"Content-Length: 3\r\nExpect: 100-continue\r\n\r\n"
     assert raw(server, head) == b""
 
 
 @pytest.mark.parametrize("headers", [{f"X-H{number}": "v" for number in range(70)}, {"X-Big": "v" * 9000}, {"X-Endless": "v" * 90_000}])
 def test_too_many_headers_are_met_with_silence(server: SimServer, headers: dict[str, str]) -> None:
-    server.idle_s = 0.2
+    server.idle_s = 0.5
     with closing(client(server)) as conn:
         conn.request("GET", "/api2/json/version", headers=AUTHORIZATION | headers)
         with pytest.raises((RemoteDisconnected, ConnectionResetError)):

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pvectl.errors import UsageError
@@ -192,6 +192,7 @@ def test_ids_are_short_sorted_by_time_and_never_given_twice(state: State) -> Non
         assert later not in {beside.new_id() for _ in range(500)}
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**34))
 def test_an_id_lasts_past_the_year_2500(seconds: int) -> None:
     assert len(fresh_id(NOON + timedelta(seconds=min(seconds, 250_000_000_000)))) == 8

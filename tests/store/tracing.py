@@ -47,6 +47,9 @@ class Point(NamedTuple):
 
 def points(prepared: Callable[[], State], code: str, log: Path, calls: tuple[str, ...], *, says: str) -> list[Point]:
     """Every call of these that the code makes from its first look at the state on; not its word of what it sent."""
+    # a file of bytecode that somebody else writes between two runs would change what the second one opens
+    with other(prepared().directory, code, before=("env", "-u", "PYTHONDONTWRITEBYTECODE")) as process:
+        assert process.ended() == (0, says)
     with other(prepared().directory, code, before=("strace", "-o", str(log), "-e", ",".join(calls))) as process:
         assert process.ended() == (0, says)
     counted: Counter[str] = Counter()

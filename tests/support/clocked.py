@@ -1,38 +1,66 @@
-"""Runs pvectl in this process at an hour of one's choice: `python clocked.py WALL BOOTTIME BOOT_ID SPEED MARK WORD…`.
+"""Runs pvectl in this process at an hour of one's choice: `python clocked.py CLOCK WORD…`; what CLOCK is, `clock_of` knows."""
 
-MARK is the reading of CLOCK_MONOTONIC at which the other clocks stood as given; it is the same for all processes of a machine.
-"""
-
+import json
+import socket
 import sys
-import time
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 
-class ClockedFrom:
-    """Goes on from the given moment at `speed` times our own pace; at speed 0 it stands still but for its own sleeps."""
+class StandingClock:
+    """Stands still at the given moment but for its own sleeps."""
 
-    def __init__(self, wall: float, boottime: float, boot_id: str, speed: float, mark: float) -> None:
-        self._wall, self._boottime, self._boot_id, self._speed, self._mark = wall, boottime, boot_id, speed, mark
+    def __init__(self, wall: float, boottime: float, boot_id: str) -> None:
+        self._wall, self._boottime, self._boot_id = wall, boottime, boot_id
         self._slept = 0.0
 
     def now(self) -> datetime:
-        return datetime.fromtimestamp(self._wall + self._gone(), UTC)
+        return datetime.fromtimestamp(self._wall + self._slept, UTC)
 
     def boottime(self) -> float:
-        return self._boottime + self._gone()
+        return self._boottime + self._slept
 
     def boot_id(self) -> str | None:
         return self._boot_id
 
     def sleep(self, seconds: float) -> None:
-        if self._speed:
-            time.sleep(seconds / self._speed)
-        else:
-            self._slept += seconds
+        self._slept += seconds
 
-    def _gone(self) -> float:
-        return self._slept + (time.monotonic() - self._mark) * self._speed
+
+class ClockOfStage:
+    """The clock of a stage in another process, asked over loopback: who sleeps by it lets time pass there, however long that takes us."""
+
+    def __init__(self, port: int) -> None:
+        self._line = socket.create_connection(("127.0.0.1", port))
+        self._answers = self._line.makefile("r", encoding="ascii")
+        self._one_by_one = threading.Lock()
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self._ask()["wall"], UTC)
+
+    def boottime(self) -> float:
+        return float(self._ask()["boottime"])
+
+    def boot_id(self) -> str | None:
+        return str(self._ask()["boot_id"])
+
+    def sleep(self, seconds: float) -> None:
+        self._ask(seconds)
+
+    def _ask(self, after: float = 0.0) -> Any:
+        with self._one_by_one:
+            self._line.sendall(f"{after!r}\n".encode())
+            return json.loads(self._answers.readline())
+
+
+def clock_of(told: str) -> StandingClock | ClockOfStage:
+    """The clock that a stage has put into words for another process: where to ask for the hour, or an hour at which time stands still."""
+    values = json.loads(told)
+    if "port" in values:
+        return ClockOfStage(values["port"])
+    return StandingClock(values["wall"], values["boottime"], values["boot_id"])
 
 
 if __name__ == "__main__":
@@ -40,6 +68,4 @@ if __name__ == "__main__":
     from pvectl.cli.app import main
     from pvectl.cli.context import Run
 
-    wall, boottime, boot_id, speed, mark = sys.argv[1:6]
-    clock = ClockedFrom(float(wall), float(boottime), boot_id, float(speed), float(mark))
-    sys.exit(main(sys.argv[6:], run=Run(clock=clock)))
+    sys.exit(main(sys.argv[2:], run=Run(clock=clock_of(sys.argv[1]))))

@@ -1,4 +1,4 @@
-"""Starts one and the same run of pvectl many times at once: `python crowd.py COUNT WALL BOOTTIME BOOT_ID SPEED MARK WORD…`.
+"""Starts one and the same run of pvectl many times at once: `python crowd.py COUNT CLOCK WORD…`.
 
 Prints a line with the exit code of each as it ends. They are forks of one process that has everything loaded, and begin together.
 """
@@ -12,10 +12,10 @@ def main() -> None:
     sys.path[0] = str(Path(__file__).resolve().parents[2])
     import pvectl.cli.app
     from pvectl.cli.context import Run
-    from tests.support.clocked import ClockedFrom
+    from tests.support.clocked import clock_of
 
     count = int(sys.argv[1])
-    wall, boottime, boot_id, speed, mark = sys.argv[2:7]
+    clock, *words = sys.argv[2:]
     gate, opened = os.pipe()
     for number in range(count):
         if os.fork():
@@ -25,8 +25,7 @@ def main() -> None:
         out = os.open(f"{number}.out", os.O_WRONLY | os.O_CREAT)
         os.dup2(out, 1)
         os.dup2(out, 2)
-        clock = ClockedFrom(float(wall), float(boottime), boot_id, float(speed), float(mark))
-        os._exit(pvectl.cli.app.main(sys.argv[7:], run=Run(clock=clock)))
+        os._exit(pvectl.cli.app.main(words, run=Run(clock=clock_of(clock))))
     os.close(opened)
     for _ in range(count):
         _, status = os.wait()

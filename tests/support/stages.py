@@ -15,12 +15,14 @@ from __future__ import annotations
 import heapq
 import io
 import itertools
+import json
+import os
+import socketserver
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -88,18 +90,51 @@ class StageClock:
             self._cluster.advance(left)
 
 
+class _Hours(socketserver.ThreadingTCPServer):
+    """Tells processes of their own what time it is on the stage, and lets it pass there while one of them sleeps."""
+
+    daemon_threads = True
+    # a crowd comes all at once
+    request_queue_size = 128
+
+    def __init__(self, clock: StageClock) -> None:
+        class Asked(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                # whoever is killed in the middle of a question hears no answer
+                with suppress(OSError):
+                    for line in self.rfile:
+                        if seconds := float(line):
+                            clock.sleep(seconds)
+                        self.wfile.write(json.dumps(_hour(clock)).encode() + b"\n")
+
+        super().__init__(("127.0.0.1", 0), Asked)
+        threading.Thread(target=self.serve_forever, name="stage-hours", daemon=True).start()
+
+    @property
+    def port(self) -> int:
+        return int(self.server_address[1])
+
+    def __exit__(self, *error: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+
 class StageServer(TestServer):
     """Tells of each request as it arrives."""
 
     def __init__(self, cluster: SimCluster, **options: Any) -> None:
         self.on_request: Callable[[int, Record], object] | None = None
         self._heard_of = itertools.count(1)
+        self._one_by_one = threading.Lock()
         super().__init__(cluster, **options)
 
     def note(self, record: Record) -> None:
-        super().note(record)
+        # its number is its place on the list, also where several come at once
+        with self._one_by_one:
+            super().note(record)
+            number = next(self._heard_of)
         if self.on_request is not None:
-            self.on_request(next(self._heard_of), record)
+            self.on_request(number, record)
 
     def count_anew(self) -> None:
         """The next request is the first one."""
@@ -127,10 +162,11 @@ class Stage:
         self.server = StageServer(self.cluster, nodes=ports)
         self._sockets = sockets
         self._closing = ExitStack()
+        self._hours: _Hours | None = None
         self.server.token = f"{TOKEN_ID}={TOKEN_SECRET}"
         self.home = Home(folder)
         # each run writes down what it saw and waits for the disk; a day of runs does not have to wait for a real one
-        self._memory = tempfile.TemporaryDirectory(prefix="pvectl-", dir=MEMORY if MEMORY.is_dir() else folder)
+        self._memory = tempfile.TemporaryDirectory(prefix="pvectl-", dir=MEMORY if os.access(MEMORY, os.W_OK) else folder)
         self.state = Path(self._memory.name) / "state"
         self.home.env["PVECTL_STATE_DIR"] = str(self.state)
         self._hosts = tuple(hosts)
@@ -174,11 +210,16 @@ class Stage:
         code = main(words, run=Run(env=self.home.env, stdin=io.StringIO(), stdout=out, stderr=err, clock=self.clock))
         return Ended(code, _written(out), _written(err))
 
-    def command(self, *words: str, speed: float = 0.0) -> list[str]:
-        """The same as a process of its own, begun at this moment; its clock goes `speed` times as fast as ours from then on."""
-        clock = (self.clock.now().timestamp(), self.clock.boottime(), self.clock.boot_id(), speed, time.monotonic())
-        runner = Path(__file__).with_name("clocked.py")
-        return [sys.executable, str(runner), *(str(value) for value in clock), *words]
+    def command(self, *words: str, led: bool = False) -> list[str]:
+        """The same as a process of its own, begun at this moment, at which its clock stands still but for its own sleeps.
+
+        `led`: its clock is the stage's, and time passes there while it sleeps, as it does for `pvectl`.
+        """
+        clock = _hour(self.clock)
+        if led:
+            self._hours = self._hours or self._closing.enter_context(_Hours(self.clock))
+            clock = {"port": self._hours.port}
+        return [sys.executable, str(Path(__file__).with_name("clocked.py")), json.dumps(clock), *words]
 
     def ask_as_admin(self, method: str, path: str, **params: Any) -> Answer:
         """What somebody at the web interface does; answered by the first node that is up, without HTTP."""
@@ -222,6 +263,11 @@ class Stage:
     def shutdowns(self) -> list[Record]:
         """The requests that shut a guest down, whatever came of them."""
         return [record for record in self.server.writes() if record.path.endswith("/status/shutdown")]
+
+
+def _hour(clock: StageClock) -> dict[str, object]:
+    """What a clock in another process begins with, or answers."""
+    return {"wall": clock.now().timestamp(), "boottime": clock.boottime(), "boot_id": clock.boot_id()}
 
 
 def _with_people(scenario: Mapping[str, Any]) -> dict[str, Any]:
