@@ -7,7 +7,7 @@ import shutil
 import signal
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -20,11 +20,8 @@ from tests.alert.crashing import Nursery, Place, may_attach, nursery
 from tests.alert.stage import INTERVAL, WATCHED, AlertStage, bodies, times
 from tests.notify.listening import Listener
 from tests.support.traced import Point, calls
+from tests.support.whole import WHOLE
 
-EACH_CALL = bool(os.environ.get("PVECTL_EACH_CALL"))
-"""Set: at every single call. Else at a sample of them, which is another one for each way to fail."""
-FIGURES = os.environ.get("PVECTL_FIGURES")
-"""A file to write down how many there were."""
 TYPED = (ExitCode.OK, ExitCode.FAILED, ExitCode.BAD_STATE, ExitCode.UNAVAILABLE, ExitCode.CANNOT_WRITE, ExitCode.TRY_LATER)
 STATE = r"/state/lab[/>\"]"
 CHANGES = (
@@ -201,12 +198,13 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("news", RUNS_BEFORE)
-def test_news_is_neither_lost_nor_doubled_wherever_its_run_ends(tmp_path: Path, quick: Nursery, news: News, way: Way) -> None:
+def test_news_is_neither_lost_nor_doubled_wherever_its_run_ends(
+    tmp_path: Path, quick: Nursery, news: News, way: Way, record_property: Callable[[str, object], None]
+) -> None:
     matrix = Matrix(tmp_path, quick, news)
     points = matrix.points(way.place, way.names, way.of)
     assert points
-    for point in points if EACH_CALL else points[len(news) % way.step :: way.step]:
+    # the sample is another one for each way to fail
+    for point in points if WHOLE else points[len(news) % way.step :: way.step]:
         matrix.suffers(way.place, point, way.how)
-    if FIGURES:
-        with Path(FIGURES).open("a", encoding="utf-8") as figures:
-            figures.write(f"{news}, {way}: {matrix.tried - 1} of {len(points)} points, {matrix.twice} times told again under the same id\n")
+    record_property("tried", f"{matrix.tried - 1} of {len(points)} points, {matrix.twice} times told again under the same id")

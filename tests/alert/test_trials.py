@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -11,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-TRIALS = int(os.environ.get("PVECTL_TRIALS", "3000"))
+from tests.support.whole import WHOLE
+
+TRIALS = 10_000 if WHOLE else 3_000
 """How many runs are killed; a hundredth of a second of a processor each."""
 
 

@@ -19,16 +19,15 @@ from pvectl.sim.record import Record
 from tests.idle.days import IDLE, INTERVAL, about_to_act, idle_check
 from tests.support.stages import Stage
 from tests.support.traced import Point, calls
+from tests.support.whole import LIMIT_S, WHOLE
 
 CHANGES = "openat,write,pwrite64,fsync,fdatasync,ftruncate,fallocate,unlink,unlinkat,rename,renameat2,link,mkdir,fchmod,flock"
 QUICK: dict[str, Any] = {**IDLE, "guests": [{**guest, "shutdown_s": 0.1} for guest in IDLE["guests"]]}
-EACH_PAGE = os.environ.get("PVECTL_EACH_PAGE")
-"""Set: at every single call. Else at each eighth write of a page and each second other call, and at fewer with an error."""
 STRACE = shutil.which("strace")
 
 pytestmark = [
     pytest.mark.skipif(STRACE is None and not os.environ.get("CI"), reason="strace is not installed: apt-get install strace"),
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(LIMIT_S),
 ]
 
 
@@ -63,7 +62,7 @@ def _sample(points: list[Point], step: int, others: int = 1) -> list[Point]:
     """The calls to try: each `others`-th that is no writing of a page, and each `step`-th of those."""
     pages = [point for point in points if point.call == "pwrite64"]
     rest = [point for point in points if point.call != "pwrite64"]
-    return points if EACH_PAGE else sorted({*pages[::step], *rest[::others]}, key=points.index)
+    return points if WHOLE else sorted({*pages[::step], *rest[::others]}, key=points.index)
 
 
 def _posts(stage: Stage) -> list[str]:

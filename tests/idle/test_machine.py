@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 
 import pytest
@@ -10,10 +9,11 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.idle.machine import Machine
+from tests.support.whole import LIMIT_S, WHOLE
 
-STEPS = int(os.environ.get("PVECTL_STEPS", "12000"))
-"""Each thing that happens is a step, and so is each run of the timer. PVECTL_STEPS=100000 plays a quarter of an hour of them."""
-PARTS = 2 if STEPS < 50_000 else 8
+STEPS = 100_000 if WHOLE else 12_000
+"""Each thing that happens is a step, and so is each run of the timer."""
+PARTS = 8 if WHOLE else 2
 QUICK_STEPS = 2_000
 STEPS_OVER_HTTP = 200
 """There, a run takes three times as long."""
@@ -52,7 +52,7 @@ def test_nothing_is_switched_off_over_http_that_has_to_stay_on() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(LIMIT_S)
 @pytest.mark.parametrize("part", range(1, PARTS + 1))
 def test_nothing_is_ever_switched_off_that_has_to_stay_on(part: int) -> None:
     tally = _play(part, STEPS // PARTS, sockets=False)

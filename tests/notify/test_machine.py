@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, timedelta
@@ -35,6 +34,7 @@ from tests.core.alerts import test_machine
 from tests.core.alerts.test_machine import LIMITS, OBJECTS, RULES, TRUTHS, Disk
 from tests.notify.desk import StandingClock, directory
 from tests.support.machines import played
+from tests.support.whole import WHOLE
 
 HOOKS: dict[str, Receiver] = {name: Webhook(name=name, endpoint=Endpoint(url=Secret(f"https://{name}.invalid/"))) for name in LIMITS}
 FAULTS = ("killed before it is written", "killed after it is written", "disk full")
@@ -214,7 +214,7 @@ def test_whatever_write_fails_nobody_is_left_in_the_dark_or_told_twice() -> None
 
 @pytest.mark.slow
 def test_whatever_write_fails_nobody_is_left_in_the_dark_or_told_twice_in_many_worlds() -> None:
-    played(Kept, int(os.environ.get("PVECTL_WORLDS", "12")), 20)
+    played(Kept, 200 if WHOLE else 12, 20)
 
 
 @pytest.mark.slow

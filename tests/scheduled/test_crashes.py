@@ -18,6 +18,7 @@ from pvectl.sim.record import Record
 from tests.scheduled.nights import STAGED, asked, at, before_ten, go_to, scheduled
 from tests.support.stages import Stage
 from tests.support.traced import calls
+from tests.support.whole import LIMIT_S, WHOLE
 
 SHORT = STAGED.replace("wait_after: 30", "wait_after: 5")
 DEADLINE = at("2026-12-01 22:30")
@@ -26,7 +27,7 @@ AT_MOST = 8
 """Points of one kind at which a run is ended; of more than that, an even sample."""
 STRACE = shutil.which("strace")
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(LIMIT_S)]
 
 
 def _intended(stage: Stage) -> list[str]:
@@ -37,6 +38,8 @@ def _intended(stage: Stage) -> list[str]:
 
 
 def _sample(points: int, *, first: int = 1, at_most: int = AT_MOST) -> list[int]:
+    if WHOLE:
+        return list(range(first, points + 1))
     return sorted({first + round(number * (points - first) / (at_most - 1)) for number in range(at_most)})
 
 

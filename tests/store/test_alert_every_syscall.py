@@ -16,6 +16,7 @@ from tests.store.alerting import a_row, a_silence, an_incident, records_of
 from tests.store.stage import LAB, NOON, Credit, State, a_hold, other
 from tests.store.test_forms import OF_FORM_1
 from tests.store.tracing import CALLS, REFUSABLE, Point, needs_strace, points
+from tests.support.whole import WHOLE
 
 pytestmark = pytest.mark.slow
 
@@ -48,8 +49,7 @@ except PvectlError as error:
 say(code)
 """
 KINDS = ("first", "next", "broken", "of the first form")
-# all of them take two minutes
-SAMPLED = 3
+SAMPLED = 1 if WHOLE else 3
 NEW = records_of([an_incident(number) for number in range(5)])
 
 

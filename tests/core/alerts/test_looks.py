@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import random
 import zlib
 from collections.abc import Iterable
@@ -31,6 +30,7 @@ from pvectl.core.monitor.finding import Evidence, Finding, Levels, Severity
 from pvectl.core.monitor.monitored import BackupVolume, GuestFacts, MonitorView
 from tests.core.alerts.runs import BAD, CRITICAL, DARK, FINE, NODE_DOWN, NOW, OK, UNKNOWN, bad, saw, view
 from tests.core.monitor import cluster
+from tests.support.whole import WHOLE
 
 WEEK = 7 * 86_400
 RULES = Rules(
@@ -163,7 +163,7 @@ def test_the_same_messages_come_of_what_was_kept_as_of_what_was_seen(runs: Runs)
 
 @pytest.mark.slow
 @given(RUNS)
-@settings(max_examples=int(os.environ.get("PVECTL_EXAMPLES", "300")), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5_000 if WHOLE else 300, deadline=None, suppress_health_check=list(HealthCheck))
 def test_the_same_messages_come_of_what_was_kept_as_of_what_was_seen_at_length(runs: Runs) -> None:
     judged_alike(runs)
 

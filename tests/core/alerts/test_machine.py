@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -26,6 +25,7 @@ from pvectl.core.monitor.checks.registry import CHECKS
 from pvectl.core.monitor.finding import Finding
 from tests.core.alerts.runs import CRITICAL, NOW, UNKNOWN, WARNING, bad, saw
 from tests.support.machines import played
+from tests.support.whole import WHOLE
 
 OBJECTS = (("disk.smart", "disk/pve1/sda"), ("backup.age", "guest/100"), ("storage.usage", "storage/nfs"), ("node.offline", "node/pve9"))
 RULES = Rules(cluster="lab", receivers=("mail", "pager"))
@@ -262,7 +262,7 @@ def test_nobody_is_left_in_the_dark_and_nobody_is_told_twice() -> None:
 
 @pytest.mark.slow
 def test_nobody_is_left_in_the_dark_and_nobody_is_told_twice_in_many_worlds() -> None:
-    played(World, int(os.environ.get("PVECTL_WORLDS", "30")), 25)
+    played(World, 1_000 if WHOLE else 30, 25)
 
 
 @pytest.mark.slow
