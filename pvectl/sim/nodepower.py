@@ -146,7 +146,8 @@ def _boot_order(guest: Guest) -> tuple[float, int]:
 
 
 def _leave_when_quiet(world: World, node: Node) -> None:
-    busy = any(guest.runs for guest in world.guests_on(node.name))
+    # whoever is locked, or began meanwhile, goes with systemd's last services; the LRM has its own wait
+    busy = any(guest.runs and ha.managed(guest) for guest in world.guests_on(node.name))
     stopping = any(task.running and task.node == node.name and task.type == "stopall" for task in world.tasks)
     if not node.online or not node.powering_off:
         return

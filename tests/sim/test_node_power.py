@@ -74,6 +74,17 @@ def test_startup_down_shortens_the_wait() -> None:
     assert 20 <= off_after(cluster, "pve2") < 35
 
 
+@pytest.mark.parametrize("late", [{}, {"lock": "snapshot"}])
+def test_a_guest_that_begins_meanwhile_goes_with_the_node(late: dict[str, Any]) -> None:
+    cluster = lab(there(100, shutdown_s=20), there(101, status="stopped"))
+    cluster.cluster.power_off("pve2")
+    cluster.advance(10)
+    cluster.cluster.start(101)
+    cluster.cluster.guest(101).config.update(late)
+    assert 10 <= off_after(cluster, "pve2") < 40
+    assert cluster.cluster.guest(101).status == "stopped"
+
+
 def test_guests_without_an_order_go_first_and_the_lowest_order_last() -> None:
     cluster = lab(there(100, startup="order=1"), there(101, startup="order=2"), there(102))
     cluster.cluster.power_off("pve2")
