@@ -19,6 +19,8 @@ from pvectl.cli.app import main
 from tests.support.commands import Home
 from tests.support.servers import TestServer, serving
 
+pytestmark = pytest.mark.slow
+
 BASH = shutil.which("bash")
 PATIENCE_S = 30.0
 PATIENT = f"""

@@ -15,6 +15,8 @@ import pytest
 from tests.support.commands import Ended, Home
 from tests.support.servers import TestServer, TlsFiles, tls_material
 
+pytestmark = pytest.mark.slow
+
 ONE_NODE: dict[str, Any] = {"nodes": {"pve1": {}}}
 Serve = Callable[..., TestServer]
 

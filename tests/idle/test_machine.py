@@ -46,6 +46,7 @@ def test_nothing_is_switched_off_that_has_to_stay_on() -> None:
     assert tally["power-offs"] > 2
 
 
+@pytest.mark.slow
 def test_nothing_is_switched_off_over_http_that_has_to_stay_on() -> None:
     tally = _play(0, STEPS_OVER_HTTP, sockets=True)
     assert tally["steps"] > STEPS_OVER_HTTP / 2
