@@ -36,6 +36,7 @@ _BROKEN = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT", "SQLITE_IOERR_SHO
 _OCCUPIED = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")
 _DENIED = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_NOMEM", "SQLITE_NOLFS")
 _ATTEMPTS = 5
+_WRITE_VERSION_AT = 18
 # bytes that are no text belong to a row whose seal tells so
 _TEXT = partial(str, encoding="utf-8", errors="replace")
 
@@ -117,6 +118,15 @@ def open_seen(path: Path, cluster: str) -> sqlite3.Connection:
         else:
             return connection
     raise Locked(f"{path} is being written all the time", hint="try again", subject=f"file/{path}")
+
+
+def forbids_writing(path: Path) -> bool:
+    """Whether the header has a write version that SQLite does not know (https://www.sqlite.org/fileformat2.html, offset 18)."""
+    try:
+        with path.open("rb") as content:
+            return content.read(_WRITE_VERSION_AT + 1)[_WRITE_VERSION_AT:] > b"\x02"
+    except OSError:
+        return False
 
 
 def bring_forward(connection: sqlite3.Connection) -> None:

@@ -222,8 +222,8 @@ def _allay(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _of_header(error: sqlite3.Error, path: Path) -> Exception:
-    if file.name_of(error) == "SQLITE_READONLY" and os.access(path, os.W_OK):
-        # a byte of its header says so
+    # SQLite says the same when the file could be opened to read only, which is no reason to begin anew
+    if file.name_of(error) == "SQLITE_READONLY" and file.forbids_writing(path):
         return Broken("is broken: it says of itself that it may not be written")
     return error
 

@@ -100,3 +100,13 @@ def test_s24_a_run_refused_at_any_call_says_so_and_claims_nothing(state: State, 
             _ends_well(state, kind, said)
         except AssertionError as error:
             raise AssertionError(f"after {refusal} at {call} number {number}: {said}") from error
+
+
+@needs_strace
+def test_s31_a_state_that_can_only_be_opened_to_read_for_once_is_not_taken_for_broken(state: State) -> None:
+    prepared = _prepared(state, "next")
+    opening = ("strace", "-f", "-qq", "-o", "/dev/null", "-P", str(state.file), "-e", "trace=openat")
+    with other(prepared.directory, RUN, before=(*opening, "-e", "inject=openat:error=EIO:when=1")) as process:
+        assert process.ended() == (0, "CannotWrite 73\n")
+    assert state.broken() == []
+    _ends_well(state, "next", "CannotWrite 73\n")
